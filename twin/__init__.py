@@ -1,0 +1,1 @@
+"""The domain: twins, simulation and prediction. Knows no FHIR and no HTTP."""

@@ -1,0 +1,228 @@
+"""Facts: what one version of one resource asserts, completely, after redaction.
+
+A fact holds no name, identifier, birth date or free text: a patient is a keyed pseudonym and bands, a procedure told
+only in words is a keyed hash. References are `Type/id` strings on the same server; references to patients hold the
+pseudonym. Instants are aware; `last_updated` is wall time of the FHIR server, stamps are site time.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from twin.timeline import Annotation
+from twin.vocabulary import CareSetting, Milestone, PlaceKind, Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One coding of a concept."""
+
+    system: str
+    code: str
+    display: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Concept:
+    """A CodeableConcept: its codings, and the keyed hash of its text where it has no coding."""
+
+    codings: tuple[Code, ...] = ()
+    text_hash: str | None = None
+    surgical: bool | None = None
+    """What its words say, read before redaction: True surgery, False consultation or other, None nothing known."""
+
+    @property
+    def key(self) -> str | None:
+        """A stable name for statistics: `system|code` of the first coding, else the hash of the text."""
+        if self.codings:
+            return f"{self.codings[0].system}|{self.codings[0].code}"
+        return self.text_hash
+
+    @property
+    def label(self) -> str:
+        """Words for a screen; empty where only a text was given."""
+        return next((code.display or code.code for code in self.codings), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """A milestone that a version asserts, by the milestone mapping."""
+
+    milestone: Milestone
+    at: datetime | None
+    """None: the version shows the state without an instant; the fold gives the time of the first version that did."""
+    provenance: Provenance
+    location: str | None = None
+    """`Location/id` that the time belongs to."""
+    place: PlaceKind | None = None
+    """The stamp holds only where `location` is a place of this kind."""
+    without_visit: Milestone | None = None
+    """Read as this milestone instead, estimated, where no Encounter tells when the patient was in the room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A member of the team: `Practitioner/id` and, where told, the role."""
+
+    ref: str
+    role: str = ""
+    """surgeon, anesthetist, nurse, or empty where not told."""
+
+
+@dataclass(frozen=True, slots=True)
+class AppointmentFact:
+    """A booking. `status` is the FHIR code; times are None where the booking has none."""
+
+    status: str
+    start: datetime | None = None
+    end: datetime | None = None
+    minutes: float | None = None
+    patient: str | None = None
+    locations: tuple[str, ...] = ()
+    team: tuple[Person, ...] = ()
+    services: tuple[Concept, ...] = ()
+    """serviceType, serviceCategory and appointmentType."""
+    specialties: tuple[Concept, ...] = ()
+    reasons: tuple[Concept, ...] = ()
+    requests: tuple[str, ...] = ()
+    """`ServiceRequest/id` it is based on."""
+    stamps: tuple[Stamp, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """One entry of Encounter.location: where the patient was, is, or will be."""
+
+    location: str
+    status: str = ""
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EncounterFact:
+    """A stay or a movement (`part_of` names the stay)."""
+
+    status: str
+    setting: CareSetting = CareSetting.UNKNOWN
+    patient: str | None = None
+    part_of: str | None = None
+    appointments: tuple[str, ...] = ()
+    requests: tuple[str, ...] = ()
+    start: datetime | None = None
+    end: datetime | None = None
+    stays: tuple[Stay, ...] = ()
+    team: tuple[Person, ...] = ()
+    stamps: tuple[Stamp, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ProcedureFact:
+    """An act, planned, running or done."""
+
+    status: str
+    patient: str | None = None
+    encounter: str | None = None
+    location: str | None = None
+    part_of: str | None = None
+    requests: tuple[str, ...] = ()
+    code: Concept = Concept()
+    category: Concept = Concept()
+    start: datetime | None = None
+    end: datetime | None = None
+    team: tuple[Person, ...] = ()
+    stamps: tuple[Stamp, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LocationFact:
+    """A place. Names are kept: they are not a person's."""
+
+    name: str = ""
+    aliases: tuple[str, ...] = ()
+    types: tuple[Concept, ...] = ()
+    type_texts: tuple[str, ...] = ()
+    physical: str = ""
+    """physicalType code: si, wi, ro, bd, area…"""
+    part_of: str | None = None
+    status: str = ""
+    operational: str = ""
+    """v2-0116 bed status: C closed, H housekeeping, I isolated, K contaminated, O occupied, U unoccupied."""
+    timezone: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PatientFact:
+    """A patient as pseudonym, bands and the patients that the record was merged with (pseudonyms)."""
+
+    age_band: str | None = None
+    gender: str | None = None
+    active: bool = True
+    replaced_by: tuple[str, ...] = ()
+    replaces: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """The resource is no longer on the server."""
+
+
+Assertion = AppointmentFact | EncounterFact | ProcedureFact | LocationFact | PatientFact | Deleted
+
+
+@dataclass(frozen=True, slots=True)
+class VersionKey:
+    """Names one version. `version_id` is opaque; servers without versions get the content's hash."""
+
+    server: str
+    type: str
+    id: str
+    version_id: str
+    last_updated: datetime
+
+    @property
+    def ref(self) -> str:
+        """`Type/id`."""
+        return f"{self.type}/{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What of our annotations a version carries."""
+
+    annotation: Annotation | None = None
+    """Ours (this installation's source), where it can be read."""
+    present: bool = False
+    """Any extension of ours, readable or not."""
+    foreign: tuple[str, ...] = ()
+    """Sources of other installations found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What one version asserts. Equal content hash: nothing of the hospital's changed."""
+
+    key: VersionKey
+    content_hash: str
+    assertion: Assertion
+    carried: Carried = Carried()
+    findings: tuple[str, ...] = ()
+    """Readings that were not obvious, by name (`end-before-start`); never data of a patient."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """An entry that could not be read, and why; the others of its page went on."""
+
+    server: str
+    type: str
+    id: str
+    version_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Horizon:
+    """Days that the live twin keeps, both included."""
+
+    first: date
+    last: date

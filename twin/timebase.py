@@ -1,0 +1,80 @@
+"""Time, passed in and never read elsewhere.
+
+Two times are kept apart. *Wall* time is the machine's: polling, budgets and minimum intervals use it. *Site* time is what
+the stamps on the FHIR server and all predictions are in; in production the two are equal, in a demo site time runs
+faster, and `run --at` shifts it.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+
+def wall_now() -> datetime:
+    """Wall time, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Maps wall time to site time: site = anchor + speed * (wall - started).
+
+    `anchor` None means site time is wall time. A clock is a value: `frozen_at` gives a stopped one.
+    """
+
+    anchor: datetime | None = None
+    speed: float = 1.0
+    started: datetime = field(default_factory=wall_now)
+    wall: Callable[[], datetime] = wall_now
+
+    def now(self) -> datetime:
+        """Site time now."""
+        return self.at(self.wall())
+
+    def at(self, wall: datetime) -> datetime:
+        """Site time at a wall instant (a resource's lastUpdated, say), in UTC."""
+        if self.anchor is None:
+            return wall.astimezone(UTC)
+        return (self.anchor + (wall - self.started) * self.speed).astimezone(UTC)
+
+    def frozen_at(self, site: datetime) -> "Clock":
+        """A clock that stands at a site instant; what the server does later counts as known then."""
+        return Clock(anchor=site, speed=0.0, started=self.started, wall=self.wall)
+
+
+def shifted(at: datetime) -> Clock:
+    """A clock on which it is now `at`, and that runs on from there at speed 1."""
+    return Clock(anchor=at)
+
+
+def minutes(value: float) -> timedelta:
+    """A span of `value` minutes."""
+    return timedelta(minutes=value)
+
+
+def minutes_between(start: datetime, end: datetime) -> float:
+    """Elapsed minutes from start to end, computed in UTC so that a change of the clocks does not matter."""
+    return (end.astimezone(UTC) - start.astimezone(UTC)).total_seconds() / 60
+
+
+def site_date(instant: datetime, zone: ZoneInfo) -> date:
+    """The calendar day of an instant at the site."""
+    return instant.astimezone(zone).date()
+
+
+def day_start(day: date, zone: ZoneInfo) -> datetime:
+    """Midnight at which a day of the site begins, in UTC."""
+    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+
+
+def whole_minute(instant: datetime, zone: ZoneInfo) -> datetime:
+    """The instant to the nearest minute with the site's offset, as predictions are published."""
+    shifted_half = instant.astimezone(UTC) + timedelta(seconds=30)
+    return shifted_half.replace(second=0, microsecond=0).astimezone(zone)
+
+
+def monotonic() -> float:
+    """Seconds of a clock that never goes back; only differences mean something."""
+    return time.monotonic()
