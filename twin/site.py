@@ -106,6 +106,8 @@ class SimulationOptions:
     """How long before its booking a case may enter a free room (guess)."""
     arrive_before_min: float = 60.0
     """How long before the booked entry a patient is expected in the facility (guess)."""
+    call_before_min: float = 45.0
+    """How long before the booked entry a patient is sent for at the earliest (guess)."""
     timeout_s: float = 60.0
 
 

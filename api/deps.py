@@ -1,0 +1,87 @@
+"""What a route may know of the running program: a snapshot of the twins and how the feed is doing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Protocol
+
+from fastapi import Depends, Request
+from prometheus_client import CollectorRegistry
+
+from twin.projections.places import Places
+from twin.projections.suite_twin import SuiteTwin
+from twin.site import SiteOptions
+from twin.timeline import PredictedRoomEnd, PredictedTimeline
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """The prediction run that a snapshot shows."""
+
+    id: str
+    at: datetime
+    """Site time."""
+    seed: int
+    replications: int
+    seconds: float
+    """Wall time that it took."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The twins and the newest predictions at one instant; replaced as a whole, never changed. Numbers count up."""
+
+    number: int
+    suite: SuiteTwin
+    places: Places
+    timelines: Mapping[str, PredictedTimeline]
+    """By case id."""
+    room_ends: Mapping[str, tuple[PredictedRoomEnd, ...]]
+    """By room ref, one per block of the day."""
+    run: RunInfo | None
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """How reading the FHIR server is doing. Ages are wall seconds."""
+
+    server: str
+    """Base URL without credentials."""
+    age_s: float | None
+    """Since the last read that succeeded; None before the first."""
+    failing: str | None
+    """Why the last read failed, None where it did not."""
+    quarantined: int
+    """Entries that could not be read since the start."""
+    writing: str
+    """off, annotate, or why writing stopped."""
+
+
+class Program(Protocol):
+    """The running program, as routes see it."""
+
+    site: SiteOptions
+    metrics: CollectorRegistry
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The newest snapshot, None before the first fold."""
+
+    @property
+    def feed(self) -> Feed:
+        """How reading is doing now."""
+
+    def now(self) -> datetime:
+        """Site time now."""
+
+    async def newer(self, number: int, timeout_s: float) -> Snapshot | None:
+        """Wait for a snapshot with a higher number than `number`; None when the time is over or the program ends."""
+
+
+def program_of(request: Request) -> Program:
+    """The running program, from the application's state."""
+    program: Program = request.app.state.program
+    return program
+
+
+TheProgram = Annotated[Program, Depends(program_of)]

@@ -1,0 +1,125 @@
+"""Bodies of a FHIR server: parsed with limits, compared by what the hospital said in them.
+
+Readings of what JSON leaves open: of a key given twice the last value holds; a byte order mark is skipped; `NaN` and
+`Infinity` are not JSON; a number that isn't a plain integer keeps its literal (2.50 is not 2.5); a lone surrogate stays
+in its string and never reaches an encoder that refuses it.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from itertools import accumulate
+from typing import Any, NoReturn
+
+from fhir_adapters.canonical import is_ours
+from fhir_adapters.errors import BadAnswerError
+from fhir_adapters.pseudonyms import Pseudonyms
+
+MAX_DEPTH = 40
+"""Of one resource."""
+MAX_BODY_DEPTH = 200
+"""Of a body: a page with one resource that is too deep is still read, without that resource."""
+MAX_PLAIN_DIGITS = 19
+
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+
+
+class Real(float):
+    """A JSON number that isn't a plain integer, with the `literal` it was written as."""
+
+    __slots__ = ("literal",)
+
+    literal: str
+
+    def __new__(cls, literal: str) -> "Real":
+        """The number nearest to the literal; infinite where it is beyond a double."""
+        number = super().__new__(cls, literal)
+        number.literal = literal
+        return number
+
+
+def parse(body: bytes) -> Any:
+    """JSON values of a body in UTF-8; numbers with a fraction, an exponent or over 19 digits are `Real`.
+
+    Raises BadAnswerError where it isn't JSON or is nested deeper than 200.
+    """
+    if depth(body) > MAX_BODY_DEPTH:
+        raise BadAnswerError(f"the body is nested deeper than {MAX_BODY_DEPTH}")
+    try:
+        return _DECODER.decode(body.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        # The cause is not chained: it holds the body.
+        raise BadAnswerError("the body is not JSON in UTF-8") from None
+
+
+def depth(body: bytes) -> int:
+    """How deep the brackets of a JSON text are nested; strings are not looked into."""
+    brackets = _STRING.sub(b"", body).translate(None, _NOT_BRACKETS)
+    return max(accumulate(map(_STEP.__getitem__, brackets)), default=0)
+
+
+def is_too_deep(value: object, limit: int = MAX_DEPTH) -> bool:
+    """True for parsed values that are nested deeper than `limit`."""
+    level = [value]
+    for _ in range(limit):
+        level = [child for node in level for child in _children(node)]
+        if not level:
+            return False
+    return True
+
+
+def _children(node: object) -> list[object]:
+    if isinstance(node, dict):
+        return list(node.values())
+    return node if isinstance(node, list) else []
+
+
+def semantic_hash(resource: Mapping[str, Any], pseudonyms: Pseudonyms) -> str:
+    """Keyed hash of what the hospital says: the resource without meta, text and extensions of ours.
+
+    The order of keys doesn't matter, that of arrays and the literal of a number do. Taken before redaction, with the
+    key, so that it tells nothing about the values.
+    """
+    said = {name: value for name, value in resource.items() if name not in ("meta", "text", "extension")}
+    theirs = _without_ours(resource.get("extension"))
+    if theirs not in (None, []):
+        said["extension"] = theirs
+    return pseudonyms.digest("content", _canonical(said))
+
+
+def content_version(resource: Mapping[str, Any], pseudonyms: Pseudonyms) -> str:
+    """A version id for a server that gives none: keyed hash of the whole resource except meta, ours included."""
+    return "h" + pseudonyms.digest("version", _canonical({k: v for k, v in resource.items() if k != "meta"}))
+
+
+def _without_ours(extensions: object) -> object:
+    if not isinstance(extensions, list):
+        return extensions
+    return [one for one in extensions if not (isinstance(one, dict) and is_ours(one.get("url")))]
+
+
+def _canonical(value: object) -> bytes:
+    return json.dumps(_literal(value), sort_keys=True, separators=(",", ":")).encode("ascii")
+
+
+def _literal(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _literal(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_literal(one) for one in value]
+    # An object of one unusual key can't be mistaken for a string that looks like the number.
+    return {"\x00": value.literal} if isinstance(value, Real) else value
+
+
+def _integer(literal: str) -> int | Real:
+    # Python refuses integers over 4,300 digits; what a double can't hold is only ever compared.
+    return int(literal) if len(literal) <= MAX_PLAIN_DIGITS else Real(literal)
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(constant)
+
+
+_DECODER = json.JSONDecoder(parse_float=Real, parse_int=_integer, parse_constant=_refuse)

@@ -1,0 +1,136 @@
+"""Annotations brought onto the hospital's server: our extensions only, guarded, checked, at a pace.
+
+`write` does one order and `Writer` many; `patching` says what to change, `guarded_write` changes it, `splice` edits raw
+text where a server would spoil numbers. No write leaves anything else of a resource different; if one did, its outcome
+is `touched` and the Writer stops.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from fhir_adapters import extensions, links
+from fhir_adapters.client import FhirClient
+from fhir_adapters.guarded_write import ServerTraits, Sleep, WriteResult, write
+from fhir_adapters.patching import plan_patch
+from twin import timebase
+from twin.timeline import WriteOrder, WriteOutcome
+
+__all__ = ["ServerTraits", "WriteResult", "Writer", "find_ours", "plan_patch", "write"]
+
+_HOUR_S = 3600.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Writer:
+    """Writes to one server at a pace, in wall time: `max_in_flight` at once and one per resource, `budget_per_s`
+    orders a second, at least `min_interval_s` between two writes of a resource and at most `max_per_hour` of them.
+    """
+
+    def __init__(
+        self,
+        client: FhirClient,
+        *,
+        zone: ZoneInfo,
+        source: str,
+        take_over: bool = False,
+        max_in_flight: int = 8,
+        min_interval_s: float = 60.0,
+        budget_per_s: float = 20.0,
+        max_per_hour: int = 240,
+        monotonic: Callable[[], float] = timebase.monotonic,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self._client = client
+        self._zone = zone
+        self._source = source
+        self._take_over = take_over
+        self._slots = asyncio.Semaphore(max_in_flight)
+        self._min_interval_s = min_interval_s
+        self._gap_s = 1.0 / budget_per_s
+        self._max_per_hour = max_per_hour
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._next_s = monotonic()
+        self._in_flight: set[str] = set()
+        self._tried: dict[str, deque[float]] = {}
+        self.traits = ServerTraits()
+        self.halted: str | None = None
+        """Why nothing is written any more: a write changed more than our extensions, a person has to look."""
+
+    def due(self, order: WriteOrder) -> bool:
+        """True where `run` would write the order now; False: held back, offer it (or a newer one) again."""
+        if self.halted or order.ref in self._in_flight or order.ref.partition("/")[0] in self.traits.refuses:
+            return False
+        tried, now = self._tried.get(order.ref, deque()), self._monotonic()
+        while tried and now - tried[0] >= _HOUR_S:
+            tried.popleft()
+        return not tried or (now - tried[-1] >= self._min_interval_s and len(tried) < self._max_per_hour)
+
+    async def run(self, orders: Iterable[WriteOrder]) -> list[WriteResult]:
+        """Write the newest order of each resource that is due. Those held back are not among the results."""
+        newest = {order.ref: order for order in orders}
+        due = [order for order in newest.values() if self.due(order)]
+        self._in_flight.update(order.ref for order in due)
+        try:
+            results = await asyncio.gather(*(self._one(order) for order in due))
+        finally:
+            self._in_flight.difference_update(order.ref for order in due)
+        return [result for result in results if result is not None]
+
+    async def _one(self, order: WriteOrder) -> WriteResult | None:
+        async with self._slots:
+            await self._turn()
+            if self.halted or order.ref.partition("/")[0] in self.traits.refuses:
+                return None
+            result = await write(
+                self._client,
+                order,
+                zone=self._zone,
+                source=self._source,
+                take_over=self._take_over,
+                traits=self.traits,
+                sleep=self._sleep,
+            )
+        self._note(result.outcome)
+        return result
+
+    async def _turn(self) -> None:
+        now = self._monotonic()
+        at = max(now, self._next_s)
+        self._next_s = at + self._gap_s
+        if at > now:
+            await self._sleep(at - now)
+
+    def _note(self, outcome: WriteOutcome) -> None:
+        if outcome.status == "touched":
+            self.halted = outcome.reason
+            _log.error("writing back is stopped: compare the resource's last versions", ref=outcome.ref)
+        if outcome.status == "gone":
+            self._tried.pop(outcome.ref, None)
+        elif outcome.status != "unchanged":
+            self._tried.setdefault(outcome.ref, deque()).append(self._monotonic())
+
+
+async def find_ours(
+    client: FhirClient, types: Iterable[str], source: str, *, take_over: bool = False
+) -> AsyncIterator[str]:
+    """`Type/id` of every resource of these types that carries an extension of the installation `source`.
+
+    Reads them all, without a filter: no server is sure to find extensions. With `take_over` those of others count too.
+    """
+    for resource_type in types:
+        async for page in client.search(resource_type):
+            entries = page.bundle.get("entry")
+            for entry in entries if isinstance(entries, list) else []:
+                resource = entry.get("resource") if isinstance(entry, dict) else None
+                if not isinstance(resource, dict) or resource.get("resourceType") != resource_type:
+                    continue
+                if links.is_id(resource.get("id")) and extensions.owned(
+                    resource.get("extension"), source, take_over=take_over
+                ):
+                    yield f"{resource_type}/{resource['id']}"

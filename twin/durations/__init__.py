@@ -1,0 +1,1 @@
+"""What each stage will take, for this patient, as a distribution of minutes."""

@@ -1,0 +1,195 @@
+"""The organizational twin: rooms with their lists, who is where, the recovery room, the blocks of the day."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+
+from twin.facts import AppointmentFact, Horizon
+from twin.projections.cases import link
+from twin.projections.ledger import Ledger
+from twin.projections.patient_twin import Context, PatientTwin, implied_exit, patient_twin
+from twin.projections.places import Place, Places, places_of
+from twin.site import Block, SiteOptions
+from twin.timebase import Clock, site_date
+from twin.vocabulary import CaseStatus, Milestone, PlaceKind
+
+TURNOVER_LASTS = timedelta(minutes=30)
+"""After this long without a sign of cleaning, an empty room is shown as free (guess)."""
+
+
+class RoomState(StrEnum):
+    """What a room is doing."""
+
+    OCCUPIED = "occupied"
+    TURNOVER = "turnover"
+    FREE = "free"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class RoomTwin:
+    """One room on the site's day: its list in order, who is in it, its openings."""
+
+    ref: str
+    name: str
+    reason: str
+    """Why this Location is a room."""
+    state: RoomState
+    blocks: tuple[Block, ...]
+    cases: tuple[str, ...]
+    """Case ids of the day in the order of the list, withdrawn ones left out."""
+    current: str | None = None
+    last_out: datetime | None = None
+
+    @property
+    def id(self) -> str:
+        """The Location's id."""
+        return self.ref.removeprefix("Location/")
+
+
+@dataclass(frozen=True, slots=True)
+class Pacu:
+    """The recovery room (SSPI): who is there, and its places where they are known."""
+
+    present: tuple[str, ...]
+    places: int | None
+    """None: not known, taken as unlimited and shown as assumed."""
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteTwin:
+    """Everything at one instant. `cases` holds all cases of the horizon, withdrawn ones too, by id."""
+
+    now: datetime
+    day: date
+    rooms: tuple[RoomTwin, ...]
+    cases: Mapping[str, PatientTwin]
+    aliases: Mapping[str, str]
+    pacu: Pacu
+    not_surgical: int
+    """Appointments of the horizon that no room takes part in."""
+    patients: frozenset[str]
+    """Pseudonyms of the patients of the horizon's cases."""
+
+    def case(self, case_id: str) -> PatientTwin | None:
+        """A case by its id or by one that it had before a merge."""
+        return self.cases.get(self.aliases.get(case_id, case_id))
+
+    def of_day(self, day: date) -> tuple[PatientTwin, ...]:
+        """Live cases of one day in the order of their booking."""
+        mine = (twin for twin in self.cases.values() if twin.live and twin.day == day)
+        return tuple(sorted(mine, key=list_order))
+
+    @property
+    def queue(self) -> tuple[PatientTwin, ...]:
+        """Patients of the day who are in the facility and not yet in a room."""
+        return tuple(
+            twin
+            for twin in self.of_day(self.day)
+            if twin.status is CaseStatus.PLANNED and twin.is_reached(Milestone.PATIENT_IN_FACILITY)
+        )
+
+
+def suite_twin(ledger: Ledger, site: SiteOptions, *, clock: Clock, horizon: Horizon, server: str) -> SuiteTwin:
+    """Fold the whole suite as it stands on the clock."""
+    now = clock.now()
+    places = places_of(ledger, site)
+    context = Context(ledger=ledger, places=places, site=site, clock=clock, now=now)
+    twins = [patient_twin(case, context) for case in link(ledger, places, server)]
+    kept = _with_implied_exits([twin for twin in twins if horizon.first <= twin.day <= horizon.last])
+    cases = {twin.case_id: twin for twin in kept}
+    day = site_date(now, site.timezone)
+    return SuiteTwin(
+        now=now,
+        day=day,
+        rooms=tuple(_room(place, kept, site, now=now, day=day) for place in places.rooms),
+        cases=cases,
+        aliases={alias: twin.case_id for twin in kept for alias in twin.aliases},
+        pacu=_pacu(kept, places, site, day),
+        not_surgical=_not_surgical(ledger, places, horizon, context),
+        patients=frozenset(twin.patient for twin in kept if twin.patient),
+    )
+
+
+def list_order(twin: PatientTwin) -> tuple[bool, datetime | None, str]:
+    """The order of a list: by entry where there is one, else by booking; cases without a time come last."""
+    moment = twin.times.get(Milestone.PATIENT_IN_ROOM) or twin.planned_in
+    return moment is None, moment, twin.case_id
+
+
+def _with_implied_exits(twins: Iterable[PatientTwin]) -> list[PatientTwin]:
+    """A patient in a room proves that the one before has left it."""
+    by_room: dict[str | None, list[PatientTwin]] = defaultdict(list)
+    out = []
+    for twin in twins:
+        entered = twin.times.get(Milestone.PATIENT_IN_ROOM)
+        if twin.room and entered and twin.live:
+            by_room[twin.room].append(twin)
+        else:
+            out.append(twin)
+    for mine in by_room.values():
+        mine.sort(key=list_order)
+        for twin, following in zip(mine, [*mine[1:], None], strict=True):
+            entry = following.times.get(Milestone.PATIENT_IN_ROOM) if following else None
+            left = twin.in_room and following is not None and entry is not None
+            out.append(implied_exit(twin, entry, following.links.anchors[0]) if left and entry and following else twin)
+    return out
+
+
+def _room(place: Place, twins: list[PatientTwin], site: SiteOptions, *, now: datetime, day: date) -> RoomTwin:
+    mine = [twin for twin in twins if twin.live and twin.room == place.ref]
+    current = next((twin for twin in mine if twin.in_room), None)
+    today = sorted((twin for twin in mine if twin.day == day or twin is current), key=list_order)
+    exits = [at for twin in mine if (at := twin.times.get(Milestone.PATIENT_OUT_OF_ROOM))]
+    last_out = max(exits, default=None)
+    return RoomTwin(
+        ref=place.ref,
+        name=place.name,
+        reason=place.reason,
+        state=_state(place, current, last_out, now=now, cleaned=_cleaned(mine, last_out)),
+        blocks=site.blocks_of(place.ref.removeprefix("Location/"), day),
+        cases=tuple(twin.case_id for twin in today),
+        current=current.case_id if current else None,
+        last_out=last_out,
+    )
+
+
+def _cleaned(mine: list[PatientTwin], last_out: datetime | None) -> bool:
+    return any(
+        (at := twin.times.get(Milestone.ROOM_CLEANUP_FINISH)) is not None and last_out is not None and at >= last_out
+        for twin in mine
+    )
+
+
+def _state(
+    place: Place, current: PatientTwin | None, last_out: datetime | None, *, now: datetime, cleaned: bool
+) -> RoomState:
+    if current is not None:
+        return RoomState.OCCUPIED
+    if place.operational == "C":
+        return RoomState.CLOSED
+    cleaning = last_out is not None and now - last_out < TURNOVER_LASTS and not cleaned
+    return RoomState.TURNOVER if cleaning or place.operational in ("H", "K") else RoomState.FREE
+
+
+def _pacu(twins: list[PatientTwin], places: Places, site: SiteOptions, day: date) -> Pacu:
+    present = tuple(
+        twin.case_id
+        for twin in twins
+        if twin.live
+        and twin.day == day
+        and twin.times.get(Milestone.PACU_ARRIVAL)
+        and not twin.is_reached(Milestone.PACU_DISCHARGE)
+    )
+    return Pacu(present=present, places=site.pacu_places or places.beds_of(PlaceKind.PACU) or None)
+
+
+def _not_surgical(ledger: Ledger, places: Places, horizon: Horizon, context: Context) -> int:
+    return sum(
+        1
+        for _, fact in ledger.of(AppointmentFact)
+        if (fact.start is None or horizon.first <= site_date(fact.start, context.zone) <= horizon.last)
+        and not any(places.kind(ref) is PlaceKind.ROOM for ref in fact.locations)
+    )

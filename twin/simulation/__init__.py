@@ -1,0 +1,1 @@
+"""Many futures of the rest of a day, from the live state."""

@@ -1,0 +1,51 @@
+"""Futures: the instants of every milestone still to come, one per replication."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+
+from twin.simulation.draws import Seconds
+from twin.vocabulary import Milestone
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Futures:
+    """Simulated instants in whole seconds since `now`; every array has the shape (replications,).
+
+    Replication r is one coherent future across all cases and rooms.
+    """
+
+    now: datetime
+    replications: int
+    times: dict[str, dict[Milestone, Seconds]]
+    """By case: the milestones not yet reached, in the pathway's order; one passed without a record has no time."""
+    left: dict[str, Seconds]
+    """By case: when it is out of its room; the actual instant (not past now) where it already is."""
+    room_cases: dict[str, dict[str, datetime]]
+    """By room, by case: the booked entry, else the actual one, else the median of the simulated ones."""
+
+    @property
+    def room_last_out(self) -> dict[str, Seconds]:
+        """By room: when the last of all its cases is out."""
+        return {room: self.last_out(cases) for room, cases in self.room_cases.items()}
+
+    def last_out(self, cases: Iterable[str]) -> Seconds:
+        """When the last of some cases (at least one) is out of its room."""
+        return np.max(np.stack([self.left[case] for case in cases]), axis=0)
+
+    def room_end(self, room: str, start: datetime, end: datetime) -> Seconds | None:
+        """When the last case that a room has in [start, end) is out; None where it has none."""
+        cases = [case for case, entry in self.room_cases.get(room, {}).items() if start <= entry < end]
+        return self.last_out(cases) if cases else None
+
+    def quantiles(self, seconds: Seconds) -> tuple[int, int, int]:
+        """P10, P50 and P90 in whole seconds since now (Hazen's plotting position)."""
+        low, middle, high = np.rint(np.quantile(seconds, (0.1, 0.5, 0.9), method="hazen"))
+        return int(low), int(middle), int(high)
+
+    def probability_after(self, seconds: Seconds, instant: datetime) -> float:
+        """Share of the futures in which it happens after an instant."""
+        limit = (instant.astimezone(UTC) - self.now.astimezone(UTC)).total_seconds()
+        return float(np.mean(seconds > limit))

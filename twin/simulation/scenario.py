@@ -1,0 +1,95 @@
+"""What a simulation starts from: frozen values that can be pickled, and compared by content."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from twin.durations.distribution import LogT
+from twin.durations.stages import STAGE_LAWS, StageLaw
+from twin.errors import SettingsError
+from twin.site import SimulationOptions
+from twin.vocabulary import ROOM_MILESTONES, CareSetting, Milestone
+
+
+@dataclass(frozen=True, slots=True)
+class CaseInput:
+    """One live case. Instants are aware; `room_time` and `surgical_time` are the laws of the whole, in minutes.
+
+    The simulation itself conditions the laws on what is already `reached`.
+    """
+
+    key: str
+    """Stable: it names the case's random numbers."""
+    room: str | None
+    """None: the case uses no room of the suite, just its own time and its team."""
+    planned_in: datetime | None
+    """None: not booked (an emergency): as soon as possible."""
+    planned_out: datetime | None
+    setting: CareSetting
+    room_time: LogT
+    surgical_time: LogT
+    team: tuple[str, ...] = ()
+    """Persons who can be in only one place, held from wheels in to the procedure's finish."""
+    reached: tuple[tuple[Milestone, datetime], ...] = ()
+    """Actual times so far."""
+    list_rank: int = 0
+    """Position in its room; the cases that have not entered it do so in this order."""
+
+    @property
+    def furthest(self) -> Milestone | None:
+        """The patient's last milestone reached, by the pathway's order; None where none is."""
+        patient = [milestone for milestone, _ in self.reached if milestone not in ROOM_MILESTONES]
+        return max(patient, key=lambda milestone: milestone.rank, default=None)
+
+    def passed(self, milestone: Milestone) -> bool:
+        """True where the patient is at or past a milestone of theirs."""
+        furthest = self.furthest
+        return furthest is not None and furthest.rank >= milestone.rank
+
+    def reached_at(self, *milestones: Milestone) -> datetime | None:
+        """When the first of these milestones that has a time was reached, in the order given."""
+        times = dict(self.reached)
+        return next((times[milestone] for milestone in milestones if milestone in times), None)
+
+
+@dataclass(frozen=True, slots=True)
+class RoomInput:
+    """A room. Cases of a room that isn't given find it free at once."""
+
+    key: str
+    free_from: datetime | None = None
+    """Not past now: when its last patient left, it is being cleaned since. Later than now: closed until then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """The live state of one day at `now`, which may be well before the first case."""
+
+    now: datetime
+    cases: tuple[CaseInput, ...]
+    rooms: tuple[RoomInput, ...] = ()
+    pacu_places: int | None = None
+    """None: never full."""
+    options: SimulationOptions = SimulationOptions()
+    laws: tuple[StageLaw, ...] = STAGE_LAWS
+
+    def __post_init__(self) -> None:
+        if len({case.key for case in self.cases}) != len(self.cases):
+            raise SettingsError("two cases of a scenario have the same key: give each its own")
+        if self.pacu_places is not None and self.pacu_places < 1:
+            raise SettingsError("pacu_places must be at least 1, or None for no limit")
+        if self.options.replications < 1:
+            raise SettingsError("a simulation needs at least 1 replication")
+
+    @property
+    def content_key(self) -> str:
+        """Equal for equal content in any process: a name for a cached result."""
+        return hashlib.blake2b(repr(self).encode(), digest_size=16).hexdigest()
+
+    def seconds(self, instant: datetime) -> int:
+        """Whole seconds from now to an instant, negative where it is past."""
+        return round((instant.astimezone(UTC) - self.now.astimezone(UTC)).total_seconds())
+
+    def elapsed_min(self, since: datetime | None) -> float:
+        """Minutes since an instant; 0 where there is none or it is still to come."""
+        return 0.0 if since is None else max(-self.seconds(since), 0) / 60
