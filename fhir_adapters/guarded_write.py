@@ -162,7 +162,8 @@ class _Write:
                     result = await self._after_lost_answer(before, error)
             if result is not None:
                 return result
-            await sleep(_FIRST_WAIT_S * (TRIES - self._tries_left) * (0.5 + random.random()))
+            if self._tries_left:
+                await sleep(_FIRST_WAIT_S * max(1, TRIES - self._tries_left) * (0.5 + random.random()))
         return self._end(problem, reason=reason)
 
     def _end(self, status: str, *, reason: str = "", seen: _Seen | None = None) -> WriteResult:

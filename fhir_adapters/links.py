@@ -53,12 +53,12 @@ class Base:
         return f"{self.url}/{path}" if path else self.url
 
     def relative(self, url: str) -> str | None:
-        """What follows the base in an absolute address on this server, else None."""
+        """What follows the base in an absolute address on this server, else None; None with a query or fragment too."""
         try:
             parts = _split(_clean(url))
         except BadAddressError:
             return None
-        if _origin(parts) != self.origin or not self.covers(parts.path):
+        if _origin(parts) != self.origin or not self.covers(parts.path) or parts.query or parts.fragment:
             return None
         return parts.path[len(self.path) :].strip("/")
 
@@ -92,10 +92,15 @@ def is_type(value: object) -> bool:
     return isinstance(value, str) and _TYPE.fullmatch(value) is not None
 
 
+def is_version(value: object) -> bool:
+    """True for a version id that may go into a header: up to 128 visible ASCII characters, no quote or backslash."""
+    return isinstance(value, str) and _VERSION.fullmatch(value) is not None
+
+
 def entity_tag(version: str) -> str:
     """`W/"version"` for If-Match and If-None-Match; a tag as the server gave it stays as it is."""
     bare = version.removeprefix("W/").removeprefix('"').removesuffix('"')
-    if not _VERSION.fullmatch(bare):
+    if not is_version(bare):
         raise BadAddressError("a version id is made of visible ASCII characters; this one is not")
     return version if version.endswith('"') and version.startswith(('W/"', '"')) else f'W/"{bare}"'
 

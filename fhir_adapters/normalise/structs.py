@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 
-class Element(msgspec.Struct, rename="camel", frozen=True):
+class Element(msgspec.Struct, rename="camel"):
     """Root of the structs; Python names stand for the camel case of FHIR."""
 
 

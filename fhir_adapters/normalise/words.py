@@ -63,7 +63,9 @@ def role(texts: Iterable[str], codes: Iterable[str]) -> str:
 
 def folded(text: str) -> str:
     """Without case and accents."""
-    return "".join(one for one in unicodedata.normalize("NFKD", text[:1000]) if not unicodedata.combining(one)).casefold()
+    return "".join(
+        one for one in unicodedata.normalize("NFKD", text[:1000]) if not unicodedata.combining(one)
+    ).casefold()
 
 
 def kept(text: object) -> str:

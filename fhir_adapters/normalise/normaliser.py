@@ -1,0 +1,174 @@
+"""One version of one resource in, what it asserts out. Total: any JSON value gives a Fact or a Quarantined."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from itertools import groupby
+from typing import Any
+
+import msgspec
+
+from fhir_adapters import content, dates, links
+from fhir_adapters.canonical import is_ours
+from fhir_adapters.errors import BadAddressError
+from fhir_adapters.normalise.mapping import Mapping, default_mapping
+from fhir_adapters.normalise.reading import Reader, Rules, UnreadableError
+from fhir_adapters.normalise.resources import READERS
+from fhir_adapters.normalise.structs import Meta
+from fhir_adapters.pseudonyms import Pseudonyms
+from twin.facts import Carried, Fact, Quarantined, VersionKey
+
+TYPES = tuple(READERS)
+"""The resource types that are read."""
+
+
+def carries_nothing(extensions: list[dict[str, Any]]) -> Carried:
+    """Reads no annotation: for a program that writes none."""
+    return Carried()
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The outcome, and the real ids of the patients referred to: for fetching them, never to be stored."""
+
+    outcome: Fact | Quarantined
+    patient_ids: frozenset[str] = frozenset()
+
+
+class Normaliser:
+    """Reads the resources of one server. Keeps nothing between two of them."""
+
+    def __init__(
+        self,
+        server: str,
+        pseudonyms: Pseudonyms,
+        zone: tzinfo,
+        *,
+        mapping: Mapping | None = None,
+        read_annotation: Callable[[list[dict[str, Any]]], Carried] = carries_nothing,
+    ) -> None:
+        """`server` names it in every fact; where it is its base URL, absolute references below it are understood.
+
+        `zone` is for times written without an offset. `read_annotation` gets a resource's top-level extensions of
+        ours and must take any JSON value.
+        """
+        self.server = server
+        self.pseudonyms = pseudonyms
+        self._read_annotation = read_annotation
+        table = mapping or default_mapping()
+        entries = sorted(table.milestone, key=lambda entry: (entry.resource, entry.path))
+        self._rules = Rules(
+            base=_base(server),
+            pseudonyms=pseudonyms,
+            zone=zone,
+            entries={path: tuple(each) for path, each in groupby(entries, lambda one: (one.resource, one.path))},
+            settings=table.care_setting,
+        )
+
+    def version(self, raw: object, observed_at: datetime) -> Fact | Quarantined:
+        """What a version asserts, or why it can't be read.
+
+        `observed_at` (aware) stands in for a missing lastUpdated, and ages count from it.
+        """
+        return self.read(raw, observed_at).outcome
+
+    def read(self, raw: object, observed_at: datetime) -> Reading:
+        """The same, with the ids of the patients referred to."""
+        if not isinstance(raw, dict):
+            return Reading(Quarantined(self.server, "", "", "", "not an object"))
+        reader = Reader(self._rules, observed_at)
+        try:
+            outcome = self._fact(reader, raw)
+        except UnreadableError as error:
+            return Reading(self._quarantined(raw, str(error)))
+        except msgspec.ValidationError as error:
+            # It names the path and the JSON types, never a value.
+            return Reading(self._quarantined(raw, f"wrong type: {error}"))
+        return Reading(outcome, frozenset(reader.patients))
+
+    def _fact(self, reader: Reader, raw: dict[str, Any]) -> Fact:
+        for reason in _refusals(raw):
+            raise UnreadableError(reason)
+        assertion = READERS[raw["resourceType"]](reader, raw)
+        key = self._key(reader, raw)
+        return Fact(
+            key=key,
+            content_hash=content.semantic_hash(raw, self.pseudonyms),
+            assertion=assertion,
+            carried=self._carried(raw),
+            findings=tuple(reader.findings),
+        )
+
+    def _key(self, reader: Reader, raw: dict[str, Any]) -> VersionKey:
+        meta = msgspec.convert(raw.get("meta") or {}, Meta)
+        last_updated = dates.instant(meta.last_updated)
+        if last_updated is None:
+            reader.found("no-last-updated")
+        version_id = meta.version_id if links.is_version(meta.version_id) else None
+        if version_id is None:
+            reader.found("no-version-id")
+        return VersionKey(
+            server=self.server,
+            type=raw["resourceType"],
+            id=self._id(raw),
+            version_id=version_id or content.content_version(raw, self.pseudonyms),
+            last_updated=(last_updated or reader.observed_at).astimezone(UTC),
+        )
+
+    def _id(self, raw: dict[str, Any]) -> str:
+        """The id that may be stored: a patient's as pseudonym, "" for none or a bad one."""
+        resource_id = raw.get("id")
+        if not isinstance(resource_id, str) or not links.is_id(resource_id):
+            return ""
+        return self.pseudonyms.patient(resource_id) if raw.get("resourceType") == "Patient" else resource_id
+
+    def _carried(self, raw: dict[str, Any]) -> Carried:
+        extensions = raw.get("extension")
+        ours = [one for one in extensions if isinstance(one, dict) and is_ours(one.get("url"))] if extensions else []
+        return self._read_annotation(ours) if ours else Carried()
+
+    def _quarantined(self, raw: dict[str, Any], reason: str) -> Quarantined:
+        resource_type, meta = raw.get("resourceType"), raw.get("meta")
+        known = isinstance(resource_type, str) and resource_type in READERS
+        version_id = meta.get("versionId") if isinstance(meta, dict) else None
+        return Quarantined(
+            server=self.server,
+            type=str(resource_type) if known else "",
+            # An id of an unknown type might be a patient's.
+            id=self._id(raw) if known else "",
+            version_id=str(version_id) if links.is_version(version_id) else "",
+            reason=reason,
+        )
+
+
+def _base(server: str) -> links.Base | None:
+    try:
+        return links.base_of(server)
+    except BadAddressError:
+        return None
+
+
+def _refusals(raw: dict[str, Any]) -> Iterator[str]:
+    """Reasons not to read a resource at all, the first counts."""
+    resource_type = raw.get("resourceType")
+    if not isinstance(resource_type, str) or resource_type not in READERS:
+        yield "unknown resource type"
+    if not links.is_id(raw.get("id")):
+        yield "bad id" if "id" in raw else "no id"
+    if content.is_too_deep(raw):
+        yield "too deep"
+    if raw.get("implicitRules"):
+        yield "implicit rules"
+    if _is_modified(raw):
+        yield "unknown modifier extension"
+    if not isinstance(raw.get("extension", []), list):
+        yield "wrong type: extension"
+
+
+def _is_modified(raw: dict[str, Any]) -> bool:
+    """True where the resource or one of its elements has a modifierExtension: we know none, and it changes meanings."""
+    elements = [raw]
+    for name, value in raw.items():
+        if name != "contained":
+            elements += [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, dict)]
+    return any(element.get("modifierExtension") for element in elements)

@@ -1,0 +1,132 @@
+"""Milestones that a resource asserts, by the mapping."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from fhir_adapters.normalise import structs
+from fhir_adapters.normalise.mapping import Entry
+from fhir_adapters.normalise.reading import Reader, Span
+from twin.facts import Stamp, Stay
+from twin.vocabulary import Provenance
+
+NOT_HAPPENING = frozenset({"planned", "cancelled", "entered-in-error"})
+"""Statuses of an Encounter whose times are plans or mistakes."""
+_NOT_THERE = frozenset({"planned", "reserved"})
+_NOT_PERFORMED = frozenset({"preparation", "not-done", "entered-in-error"})
+_NEVER = frozenset({"not-done", "entered-in-error"})
+_RUNNING = frozenset({"in-progress", "on-hold"})
+_OVER = frozenset({"completed", "stopped"})
+
+
+@dataclass(frozen=True, slots=True)
+class ReadStay:
+    """A stay, and whether its times are the Encounter's own."""
+
+    stay: Stay
+    estimated: bool
+
+
+def of_status(reader: Reader, resource: str, status: str) -> Iterator[Stamp]:
+    """States without an instant: the time is that of the first version that showed them."""
+    for entry in reader.rules.entries.get((resource, "status"), ()):
+        if not entry.unless_told and entry.holds_for(status):
+            yield Stamp(entry.milestone, None, Provenance.DERIVED, without_visit=entry.without_visit)
+
+
+def of_encounter(
+    reader: Reader, encounter: structs.Encounter, *, status: str, span: Span, stays: Iterable[ReadStay]
+) -> tuple[Stamp, ...]:
+    """What an Encounter asserts; nothing where it was entered in error."""
+    if status == "entered-in-error":
+        return ()
+    stamps = [*of_status(reader, "Encounter", status), *_of_history(reader, encounter)]
+    for part, at in zip(("start", "end"), span, strict=True):
+        for entry in reader.rules.entries.get(("Encounter", f"period.{part}"), ()):
+            whole = encounter.part_of is None or not entry.whole_stay
+            if at is not None and whole and status not in NOT_HAPPENING and entry.holds_for(status):
+                stamps.append(_stamp(entry, at))
+    if status not in NOT_HAPPENING:
+        stamps += (stamp for stay in stays for stamp in _of_stay(reader, stay, status))
+    return tuple(stamps)
+
+
+def _of_history(reader: Reader, encounter: structs.Encounter) -> Iterator[Stamp]:
+    for entry in reader.rules.entries.get(("Encounter", "statusHistory.period.start"), ()):
+        for past in encounter.status_history or ():
+            at = reader.span(past.period)[0] if entry.holds_for(past.status) else None
+            if at is not None:
+                yield _stamp(entry, at)
+
+
+def _of_stay(reader: Reader, read: ReadStay, status: str) -> Iterator[Stamp]:
+    if read.stay.status in _NOT_THERE:
+        return
+    for part, at in (("start", read.stay.start), ("end", read.stay.end)):
+        for entry in reader.rules.entries.get(("Encounter", f"location.period.{part}"), ()):
+            if at is not None and entry.holds_for(status):
+                yield _stamp(entry, at, location=read.stay.location, estimated=read.estimated)
+
+
+def performed(reader: Reader, procedure: structs.Procedure) -> Span:
+    """When the act began and ended.
+
+    performedPeriod; else performedDateTime with a time of day: the start of an act that runs, the end of one that is
+    over, nothing in other statuses.
+    """
+    if procedure.performed_period is not None:
+        return reader.span(procedure.performed_period)
+    at = reader.instant(procedure.performed_date_time)
+    return (at if procedure.status in _RUNNING else None, at if procedure.status in _OVER else None)
+
+
+def of_procedure(reader: Reader, procedure: structs.Procedure, *, status: str, span: Span) -> tuple[Stamp, ...]:
+    """What a Procedure asserts; times of one that was not performed are none."""
+    if status in _NEVER:
+        return ()
+    told = (None, None) if status in _NOT_PERFORMED else span
+    stamps = list(of_status(reader, "Procedure", status))
+    for part, at in zip(("start", "end"), told, strict=True):
+        if at is not None:
+            entries = reader.rules.entries.get(("Procedure", f"performed.{part}"), ())
+            stamps += (_stamp(entry, at) for entry in entries if entry.holds_for(status))
+        else:
+            stamps += _untold(reader, part, status)
+    stamps += _of_extensions(reader, procedure)
+    return tuple(stamps)
+
+
+def _untold(reader: Reader, part: str, status: str) -> Iterator[Stamp]:
+    for entry in reader.rules.entries.get(("Procedure", "status"), ()):
+        if entry.unless_told == part and entry.holds_for(status):
+            yield Stamp(entry.milestone, None, Provenance.DERIVED, without_visit=entry.without_visit)
+
+
+def _of_extensions(reader: Reader, procedure: structs.Procedure) -> Iterator[Stamp]:
+    extensions = [one for one in procedure.extension or () if isinstance(one, dict)]
+    for entry in reader.rules.entries.get(("Procedure", "extension"), ()):
+        for extension in extensions:
+            if extension.get("url") != entry.url:
+                continue
+            if entry.code:
+                if entry.code & _codes(extension.get("valueCodeableConcept")):
+                    yield Stamp(entry.milestone, None, Provenance.DERIVED, without_visit=entry.without_visit)
+            elif at := _valued_time(reader, extension):
+                yield _stamp(entry, at)
+
+
+def _valued_time(reader: Reader, extension: dict[str, Any]) -> datetime | None:
+    value = extension.get("valueDateTime")
+    return reader.instant(value if isinstance(value, str) else "")
+
+
+def _codes(concept: object) -> set[str]:
+    codings = concept.get("coding") if isinstance(concept, dict) else None
+    codes = (one.get("code") for one in codings if isinstance(one, dict)) if isinstance(codings, list) else ()
+    return {code for code in codes if isinstance(code, str)}
+
+
+def _stamp(entry: Entry, at: datetime, *, location: str | None = None, estimated: bool = False) -> Stamp:
+    provenance = Provenance.ESTIMATED if estimated or entry.estimated else Provenance.EXPLICIT
+    return Stamp(entry.milestone, at, provenance, location, entry.place, entry.without_visit)

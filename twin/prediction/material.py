@@ -1,0 +1,132 @@
+"""What is to be written: the difference between what a prediction says and what the server's newest version carries.
+
+There is no list of what is pending. It is a fold: the same twins and versions give the same orders, so a killed
+program goes on where it stopped, several changes become one write, and what a hospital's own write dropped comes back.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from twin.projections.ledger import Ledger, Resource
+from twin.projections.suite_twin import SuiteTwin
+from twin.site import MaterialOptions
+from twin.timebase import minutes_between
+from twin.timeline import Annotation, PredictedRoomEnd, PredictedStage, PredictedTimeline, WriteOrder
+from twin.vocabulary import CaseStatus
+
+_OPEN = frozenset({CaseStatus.PLANNED, CaseStatus.IN_PROGRESS})
+_RENEW_AT = 3
+"""Renewed when less than this share (1/3) of the validity is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What to write, and how many annotations already stand as they should."""
+
+    orders: tuple[WriteOrder, ...]
+    unchanged: int
+
+
+def wanted_annotations(
+    suite: SuiteTwin,
+    timelines: Mapping[str, PredictedTimeline],
+    room_ends: Mapping[str, tuple[PredictedRoomEnd, ...]],
+    targets: Iterable[str],
+) -> dict[str, Annotation]:
+    """By `Type/id`: what each resource should carry. A case carries nothing once its patient has left the room."""
+    wanted: dict[str, Annotation] = {}
+    if "case" in targets:
+        for case_id, timeline in timelines.items():
+            twin = suite.cases[case_id]
+            if twin.carrier and twin.status in _OPEN:
+                wanted[twin.carrier] = Annotation(timeline=timeline)
+    if "room" in targets:
+        wanted.update({ref: Annotation(room_ends=ends) for ref, ends in room_ends.items()})
+    return wanted
+
+
+def orders_of(wanted: Mapping[str, Annotation], ledger: Ledger, *, now: datetime, options: MaterialOptions) -> Orders:
+    """Compare what is wanted with what is carried, resource by resource."""
+    orders: list[WriteOrder] = []
+    unchanged = 0
+    for ref in sorted(wanted.keys() | {ref for ref, known in ledger.resources.items() if known.newest.carried.present}):
+        resource = ledger.resources.get(ref)
+        if resource is None or resource.deleted:
+            continue
+        reason = _reason(wanted.get(ref), resource, now=now, options=options)
+        if reason:
+            orders.append(WriteOrder(ref, wanted.get(ref), reason))
+        elif ref in wanted:
+            unchanged += 1
+    return Orders(tuple(orders), unchanged)
+
+
+def _reason(wanted: Annotation | None, resource: Resource, *, now: datetime, options: MaterialOptions) -> str | None:
+    carried = resource.newest.carried
+    if wanted is None:
+        return "over"
+    if carried.annotation is None:
+        return "unreadable" if carried.present else "new"
+    if _differs(wanted, carried.annotation, options):
+        return "material"
+    return "renewal" if _expires(carried.annotation, now) else None
+
+
+def _differs(wanted: Annotation, carried: Annotation, options: MaterialOptions) -> bool:
+    if (wanted.timeline is None) != (carried.timeline is None):
+        return True
+    if wanted.timeline and carried.timeline and _timeline_differs(wanted.timeline, carried.timeline, options):
+        return True
+    ours, theirs = (
+        {(end.day, end.session_start, end.session_end): end for end in annotation.room_ends}
+        for annotation in (wanted, carried)
+    )
+    return ours.keys() != theirs.keys() or any(_end_differs(ours[key], theirs[key], options) for key in ours)
+
+
+def _timeline_differs(wanted: PredictedTimeline, carried: PredictedTimeline, options: MaterialOptions) -> bool:
+    """True where a milestone was reached or came, or a quantile or a probability moved enough."""
+    ours = {stage.milestone: stage for stage in wanted.stages}
+    theirs = {stage.milestone: stage for stage in carried.stages}
+    return (
+        wanted.model != carried.model
+        or ours.keys() != theirs.keys()
+        or any(_stage_differs(ours[milestone], theirs[milestone], options) for milestone in ours)
+    )
+
+
+def _stage_differs(ours: PredictedStage, theirs: PredictedStage, options: MaterialOptions) -> bool:
+    return (
+        _moved(ours.p50, theirs.p50, options.p50_min)
+        or _moved(ours.p10, theirs.p10, options.band_min)
+        or _moved(ours.p90, theirs.p90, options.band_min)
+        or _shifted(ours.probability, theirs.probability, options.probability)
+    )
+
+
+def _end_differs(ours: PredictedRoomEnd, theirs: PredictedRoomEnd, options: MaterialOptions) -> bool:
+    return (
+        _moved(ours.p50, theirs.p50, options.p50_min)
+        or _moved(ours.p10, theirs.p10, options.band_min)
+        or _moved(ours.p90, theirs.p90, options.band_min)
+        or _shifted(ours.overrun_probability, theirs.overrun_probability, options.probability)
+    )
+
+
+def _moved(ours: datetime | None, theirs: datetime | None, by_min: float) -> bool:
+    if ours is None or theirs is None:
+        return ours is not theirs
+    return abs(minutes_between(ours, theirs)) >= by_min
+
+
+def _shifted(ours: float | None, theirs: float | None, by: float) -> bool:
+    if ours is None or theirs is None:
+        return ours is not theirs
+    return abs(ours - theirs) >= by - 1e-9
+
+
+def _expires(carried: Annotation, now: datetime) -> bool:
+    ends = [(carried.timeline.generated_at, carried.timeline.valid_until)] if carried.timeline else []
+    ends += [(end.generated_at, end.valid_until) for end in carried.room_ends]
+    return any(until - now < max((until - made) / _RENEW_AT, timedelta()) for made, until in ends)

@@ -1,0 +1,86 @@
+"""The duration models of the live twin: a fold of the horizon's finished cases, on the bookings as prior."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from twin.durations.booked import booked_room_min, booked_surgical_min
+from twin.durations.model import CaseFeatures, DurationModel
+from twin.projections.patient_twin import PatientTwin
+from twin.site import DurationOptions
+from twin.timebase import minutes_between
+from twin.vocabulary import CaseStatus, Milestone, Provenance
+
+PLAUSIBLE_MIN = (5.0, 24 * 60.0)
+"""Shorter or longer room times are stamps, not cases."""
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """Room time (wheels in to wheels out) and surgical time (incision to procedure finish), with their statistics."""
+
+    room: DurationModel
+    surgical: DurationModel
+    options: DurationOptions
+
+    def features(self, twin: PatientTwin) -> CaseFeatures:
+        """What is known of a case before it is done, booked minutes as room time."""
+        return CaseFeatures(
+            procedure=twin.procedure.key,
+            surgeon=twin.surgeon(),
+            specialty=twin.specialty.key,
+            booked_min=booked_room_min(twin.booked_min, self.options.booked_interval),
+        )
+
+
+def models_of(twins: Iterable[PatientTwin], options: DurationOptions) -> Models:
+    """Learn from every finished case with well known times, in the order in which they finished."""
+    known = list(twins)
+    booked = [
+        minutes for twin in known if (minutes := booked_room_min(twin.booked_min, options.booked_interval)) is not None
+    ]
+    surgical = [minutes for room in booked if (minutes := booked_surgical_min(room)) is not None]
+    models = Models(
+        DurationModel.without_history(options, booked), DurationModel.without_history(options, surgical), options
+    )
+    done = sorted((twin for twin in known if twin.status is CaseStatus.DONE), key=_finished)
+    room = [
+        (models.features(twin), length)
+        for twin in done
+        if (length := _length(twin, Milestone.PATIENT_IN_ROOM, Milestone.PATIENT_OUT_OF_ROOM)) is not None
+    ]
+    act = [
+        (_surgical(models.features(twin)), length)
+        for twin in done
+        if (length := _length(twin, Milestone.INCISION, Milestone.PROCEDURE_FINISH)) is not None
+    ]
+    return Models(models.room.learn_all(room), models.surgical.learn_all(act), options)
+
+
+def _surgical(features: CaseFeatures) -> CaseFeatures:
+    return CaseFeatures(
+        features.procedure, features.surgeon, features.specialty, booked_surgical_min(features.booked_min)
+    )
+
+
+def surgical_features(models: Models, twin: PatientTwin) -> CaseFeatures:
+    """The features of a case with its booked minutes brought to surgical time."""
+    return _surgical(models.features(twin))
+
+
+def _finished(twin: PatientTwin) -> tuple[datetime | None, str]:
+    last = twin.times.get(Milestone.PATIENT_OUT_OF_ROOM) or twin.times.get(Milestone.PROCEDURE_FINISH)
+    return last or twin.planned_in or _EPOCH, twin.case_id
+
+
+def _length(twin: PatientTwin, first: Milestone, last: Milestone) -> float | None:
+    """Minutes between two well known times, None where one is missing, estimated or the span implausible."""
+    times = {actual.milestone: actual for actual in twin.times.reached}
+    start, end = times.get(first), times.get(last)
+    if start is None or end is None or Provenance.ESTIMATED in (start.provenance, end.provenance):
+        return None
+    length = minutes_between(start.at, end.at)
+    return length if PLAUSIBLE_MIN[0] <= length <= PLAUSIBLE_MIN[1] else None
+
+
+_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")

@@ -1,0 +1,231 @@
+"""What each case has still to go through, drawn for all replications at once, conditional on what has passed.
+
+A stage that is running is drawn as a conditional residual (design: Time remaining); the others as a whole. In the room,
+induction, lead-in and emergence are drawn and multiplied by min(1, .6·D/their sum); the act is D minus them, so that
+the room time D is kept. After incision the act is the residual of surgical time, after the finish only emergence is left.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.durations.distribution import LogT
+from twin.durations.stages import stage_law
+from twin.simulation.draws import Seconds, uniforms, whole_seconds
+from twin.simulation.scenario import CaseInput, Scenario
+from twin.vocabulary import CareSetting, Milestone, Stage
+
+_ANY_SETTING = CareSetting.UNKNOWN
+_ENTRY = (Milestone.PATIENT_IN_ROOM, Milestone.ANESTHESIA_START, Milestone.ANESTHESIA_READY)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CasePath:
+    """One case's way through the suite. Arrays of whole seconds, shape (replications,)."""
+
+    case: CaseInput
+    first: bool
+    """It is the first of its room's day, and not in yet."""
+    arrival: Seconds
+    """Since now; 0 where the patient is there."""
+    callable_from: Seconds
+    """The earliest instant, since now, at which the patient can be sent for."""
+    to_holding: Seconds
+    holding: Seconds
+    """The least time in holding."""
+    earliest: Seconds
+    """The earliest instant, since now, at which the booking lets the case enter."""
+    in_room: dict[Milestone, Seconds]
+    """Up to the procedure's finish: since entry, or since now where the patient is in the room."""
+    emergence: Seconds
+    turnover: Seconds
+    """Since the patient left the room, or since now where that is past."""
+    recovery: dict[Milestone, Seconds]
+    """From the PACU on: since the patient left the room, or since now where that is past."""
+
+    @property
+    def waiting(self) -> bool:
+        """Not in the room yet."""
+        return not self.case.passed(Milestone.PATIENT_IN_ROOM)
+
+    @property
+    def running(self) -> bool:
+        """In the room."""
+        return not self.waiting and not self.out
+
+    @property
+    def out(self) -> bool:
+        """Has left the room."""
+        return self.case.passed(Milestone.PATIENT_OUT_OF_ROOM)
+
+    @property
+    def recovering(self) -> bool:
+        """Has left the room and not yet the PACU."""
+        return self.out and not self.case.passed(Milestone.PACU_DISCHARGE)
+
+
+def draw_path(scenario: Scenario, case: CaseInput, *, first: bool) -> CasePath:
+    """The path of one case; `first` where it opens its room's day."""
+    draws = _Draws(scenario, case)
+    arrival = draws.arrival()
+    in_room, emergence = _room(draws)
+    return CasePath(
+        case=case,
+        first=first,
+        arrival=arrival,
+        callable_from=np.maximum(arrival, draws.booked_less(scenario.options.call_before_min)),
+        to_holding=draws.stage(Stage.TRANSPORT, Milestone.PATIENT_IN_HOLDING, Milestone.PATIENT_SENT_FOR),
+        holding=draws.holding(),
+        earliest=draws.earliest(first=first),
+        in_room=in_room,
+        emergence=emergence,
+        turnover=draws.stage(Stage.TURNOVER, Milestone.ROOM_CLEANUP_FINISH, Milestone.PATIENT_OUT_OF_ROOM),
+        recovery=_recovery(draws),
+    )
+
+
+def cleaning_left(scenario: Scenario, room: str, since: datetime) -> Seconds:
+    """What is left of a room's cleaning since its last patient left, where no case of the scenario is that patient."""
+    law = stage_law(scenario.laws, Stage.TURNOVER, _ANY_SETTING).law
+    u = uniforms(scenario.options.seed, room, Stage.TURNOVER, replications=scenario.options.replications)
+    return _residual(law, u, scenario.elapsed_min(since))
+
+
+def cleaned(scenario: Scenario, since: datetime) -> bool:
+    """True once a room has been empty for longer than any turnover lasts."""
+    return scenario.elapsed_min(since) >= stage_law(scenario.laws, Stage.TURNOVER, _ANY_SETTING).law.upper_min
+
+
+class _Draws:
+    """The random numbers of one case."""
+
+    def __init__(self, scenario: Scenario, case: CaseInput) -> None:
+        self.scenario, self.case = scenario, case
+
+    def stage(self, stage: Stage, end: Milestone, *begin: Milestone) -> Seconds:
+        """Seconds that a stage still takes: nothing once `end` is passed, a residual once `begin` is, else the whole.
+
+        Of several milestones in `begin` the first that has a time counts, and any of them passed means it runs.
+        """
+        if self._over(end):
+            return self.none()
+        return self.law(stage, stage_law(self.scenario.laws, stage, self.case.setting).law, *begin)
+
+    def law(self, stage: Stage, law: LogT, *begin: Milestone) -> Seconds:
+        """Seconds of a law: the residual since `begin` where it is passed, else the whole."""
+        if any(self.case.passed(milestone) for milestone in begin):
+            return _residual(law, self.uniforms(stage), self.scenario.elapsed_min(self.case.reached_at(*begin)))
+        return whole_seconds(law.ppf(self.uniforms(stage)))
+
+    def arrival(self) -> Seconds:
+        """When the patient is in the facility; if not there yet, given that they have not come so far."""
+        if self.case.planned_in is None or self.case.furthest is not None:
+            return self.none()
+        expected = self.case.planned_in - timedelta(minutes=self.scenario.options.arrive_before_min)
+        return self._instant(Stage.ARRIVAL, expected)
+
+    def holding(self) -> Seconds:
+        """What is left of the least time in holding. Its end is not stamped, so it isn't conditioned on."""
+        if self.case.passed(Milestone.PATIENT_IN_ROOM):
+            return self.none()
+        spent = round(60 * self.scenario.elapsed_min(self.case.reached_at(Milestone.PATIENT_IN_HOLDING)))
+        return np.maximum(self.stage(Stage.HOLDING, Milestone.PATIENT_IN_ROOM) - spent, 0)
+
+    def earliest(self, *, first: bool) -> Seconds:
+        """When the booking lets the case enter: a little early, in the day's first case after its start delay."""
+        early = self.booked_less(0.0 if self.case.room is None else self.scenario.options.early_start_min)
+        if first and self.case.planned_in is not None and not self.case.passed(Milestone.PATIENT_IN_ROOM):
+            return np.maximum(early, self._instant(Stage.START_DELAY, self.case.planned_in))
+        return early
+
+    def booked_less(self, before_min: float) -> Seconds:
+        """The booked entry less some minutes, not before now."""
+        if self.case.planned_in is None:
+            return self.none()
+        instant = self.scenario.seconds(self.case.planned_in) - round(60 * before_min)
+        return np.full(self.scenario.options.replications, max(instant, 0), dtype=np.int64)
+
+    def uniforms(self, stage: Stage) -> NDArray[np.float64]:
+        """One a replication."""
+        options = self.scenario.options
+        return uniforms(options.seed, self.case.key, stage, replications=options.replications)
+
+    def none(self) -> Seconds:
+        """No time at all."""
+        return np.zeros(self.scenario.options.replications, dtype=np.int64)
+
+    def _instant(self, stage: Stage, expected: datetime) -> Seconds:
+        """When a delay against an expected instant ends, given that it has not so far."""
+        delay = stage_law(self.scenario.laws, stage, self.case.setting)
+        origin = self.scenario.seconds(expected) + round(60 * delay.origin_min)
+        left = _residual(delay.law, self.uniforms(stage), max(-origin, 0) / 60)
+        return np.maximum(max(origin, 0) + left, 0)
+
+    def _over(self, end: Milestone) -> bool:
+        if end is Milestone.ROOM_CLEANUP_FINISH:
+            return self.case.reached_at(end) is not None
+        return self.case.passed(end)
+
+
+def _residual(law: LogT, u: NDArray[np.float64], elapsed_min: float) -> Seconds:
+    """What is left of a running stage: never nothing."""
+    left = whole_seconds(law.residual_ppf(u, elapsed_min))
+    return np.maximum(left, 1) if elapsed_min > 0 else left
+
+
+def _room(draws: _Draws) -> tuple[dict[Milestone, Seconds], Seconds]:
+    """Offsets of the milestones in the room, up to the finish, and emergence after it."""
+    if draws.case.passed(Milestone.INCISION):
+        return _after_incision(draws)
+    total = draws.law(Stage.ROOM_TIME, draws.case.room_time, *_ENTRY)
+    induction = draws.stage(Stage.INDUCTION, Milestone.ANESTHESIA_READY, *_ENTRY[1::-1])
+    lead_in = draws.stage(Stage.LEAD_IN, Milestone.INCISION, Milestone.ANESTHESIA_READY)
+    emergence = draws.stage(Stage.EMERGENCE, Milestone.PATIENT_OUT_OF_ROOM, Milestone.PROCEDURE_FINISH)
+    induction, lead_in, emergence = _fitted(total, induction, lead_in, emergence)
+    finish = total - emergence
+    offsets = {
+        Milestone.ANESTHESIA_START: draws.none(),
+        Milestone.ANESTHESIA_READY: induction,
+        Milestone.INCISION: induction + lead_in,
+        Milestone.CLOSURE_START: finish - _closure(draws, finish - induction - lead_in),
+        Milestone.PROCEDURE_FINISH: finish,
+    }
+    return offsets, emergence
+
+
+def _after_incision(draws: _Draws) -> tuple[dict[Milestone, Seconds], Seconds]:
+    emergence = draws.stage(Stage.EMERGENCE, Milestone.PATIENT_OUT_OF_ROOM, Milestone.PROCEDURE_FINISH)
+    if draws.case.passed(Milestone.CLOSURE_START):  # what is left of the act is what is left of the closure
+        closure = draws.stage(Stage.CLOSURE, Milestone.PROCEDURE_FINISH, Milestone.CLOSURE_START)
+        return {Milestone.CLOSURE_START: draws.none(), Milestone.PROCEDURE_FINISH: closure}, emergence
+    act = draws.law(Stage.SURGICAL_TIME, draws.case.surgical_time, Milestone.INCISION)
+    return {Milestone.CLOSURE_START: act - _closure(draws, act), Milestone.PROCEDURE_FINISH: act}, emergence
+
+
+def _closure(draws: _Draws, act: Seconds) -> Seconds:
+    """The act's last part, at most half of it."""
+    return np.minimum(draws.stage(Stage.CLOSURE, Milestone.PROCEDURE_FINISH), act // 2)
+
+
+def _fitted(total: Seconds, *parts: Seconds) -> tuple[Seconds, ...]:
+    """The parts multiplied by min(1, .6·total/their sum), in whole seconds, by integers only."""
+    sums = sum(parts, start=np.zeros_like(total))
+    long = 10 * sums > 6 * total
+    return tuple(np.where(long, part * 6 * total // np.maximum(10 * sums, 1), part) for part in parts)
+
+
+def _recovery(draws: _Draws) -> dict[Milestone, Seconds]:
+    out, arrival = Milestone.PATIENT_OUT_OF_ROOM, Milestone.PACU_ARRIVAL
+    ready = draws.stage(Stage.PACU, Milestone.PACU_READY, arrival, out)
+    discharge = ready + draws.stage(Stage.PACU_BOARDING, Milestone.PACU_DISCHARGE, Milestone.PACU_READY)
+    unit = discharge + draws.stage(Stage.TO_UNIT, Milestone.UNIT_ARRIVAL, Milestone.PACU_DISCHARGE)
+    home = unit + draws.stage(Stage.UNIT, Milestone.FACILITY_DISCHARGE, Milestone.UNIT_ARRIVAL)
+    return {
+        arrival: draws.none(),
+        Milestone.PACU_READY: ready,
+        Milestone.PACU_DISCHARGE: discharge,
+        Milestone.UNIT_ARRIVAL: unit,
+        Milestone.FACILITY_DISCHARGE: home,
+    }
