@@ -1,1 +1,241 @@
-def main() -> None: ...
+"""The command `jumeau`. Heavy imports wait until a command needs them, so that `--help` answers at once."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Coroutine
+from datetime import date, datetime
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from api.settings import Settings
+
+T = TypeVar("T")
+
+
+class Exit(IntEnum):
+    """Exit codes."""
+
+    DONE = 0
+    CHECK_FAILED = 1
+    USAGE = 2
+    SERVER = 3
+    FAILED_WRITES = 4
+
+
+app = typer.Typer(
+    name="jumeau",
+    help="Digital twin of an operating suite, on the hospital's own FHIR server.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+config_app = typer.Typer(help="Settings as they are in force.", no_args_is_help=True)
+clinic_app = typer.Typer(help="The synthetic clinic: make a day, or play it on a FHIR server.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+app.add_typer(clinic_app, name="clinic")
+
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file (TOML). Default: jumeau.toml.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
+
+
+def main() -> None:
+    """Entry point of the command."""
+    app()
+
+
+def _show_version(*, value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        typer.echo(f"jumeau {version('jumeau')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _jumeau(
+    version: Annotated[
+        bool, typer.Option("--version", callback=lambda value: _show_version(value=value), is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(
+    once: Annotated[bool, typer.Option("--once", help="Read everything once, predict, write back, and end.")] = False,
+    at: Annotated[str | None, typer.Option(help="Take this instant as now, such as 2026-11-24T10:30+01:00.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the patches; write nothing.")] = False,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Run the whole line once: read, fold, simulate, predict, write back."""
+    if not once:
+        _fail(Exit.USAGE, "say `jumeau run --once`; for a program that lives on: `jumeau serve`")
+    settings = _settings(config)
+    from api import once as line
+
+    report = _guarded(line.run_once(settings, now=_instant(at, settings), dry_run=dry_run))
+    for warning in report.notes:
+        typer.echo(warning, err=True)
+    for patch in report.patches:
+        typer.echo(json.dumps(patch, ensure_ascii=False), err=as_json)
+    typer.echo(json.dumps(report.values(), ensure_ascii=False) if as_json else report.text())
+    raise typer.Exit(Exit.FAILED_WRITES if report.failed or report.conflicts else Exit.DONE)
+
+
+@app.command()
+def serve(config: ConfigOption = None) -> None:
+    """Live on: follow the FHIR server, predict, write back, and serve the API and the page."""
+    settings = _settings(config)
+    from api import serving
+
+    _guarded(serving.serve(settings))
+
+
+@app.command()
+def demo(
+    minutes: Annotated[float | None, typer.Option(min=0.1, help="End after this many minutes.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="At the end, check every annotation; exit 1 if wrong.")
+    ] = False,
+    as_json: JsonOption = False,
+    keep: Annotated[Path | None, typer.Option(help="Keep the databases and logs in this folder.")] = None,
+    speed: Annotated[float, typer.Option(min=1, max=600, help="Site minutes in a minute.")] = 60.0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the clinic's day.")] = 0,
+) -> None:
+    """A clinic that lives on a real FHIR server, and its twin: the page is at the address printed first."""
+    if check and minutes is None:
+        _fail(Exit.USAGE, "--check needs --minutes N: it looks at the end")
+    settings = _settings(None)
+    from api import demo as living
+
+    plan = living.DemoPlan(minutes=minutes, check=check, keep=keep, speed=speed, seed=seed)
+    verdict = _guarded(living.play(settings, plan))
+    if verdict is not None:
+        typer.echo(json.dumps(verdict.values()) if as_json else verdict.text())
+        raise typer.Exit(Exit.DONE if verdict.passed else Exit.CHECK_FAILED)
+
+
+@app.command("write-back")
+def write_back(
+    remove: Annotated[bool, typer.Option("--remove", help="Take every extension of ours off the server.")] = False,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """What is on the server from this installation: take it off again."""
+    if not remove:
+        _fail(Exit.USAGE, "say `jumeau write-back --remove`; predictions are written by `run --once` and `serve`")
+    settings = _settings(config)
+    from api import once as line
+
+    told = _guarded(line.remove_all(settings))
+    values = {"removed": told.written, "conflicts": told.conflicts, "failed": told.failed}
+    typer.echo(json.dumps(values) if as_json else f"removed from {told.written} resources, {told.failed} failed")
+    raise typer.Exit(Exit.FAILED_WRITES if told.failed or told.conflicts else Exit.DONE)
+
+
+@config_app.command("show")
+def config_show(config: ConfigOption = None) -> None:
+    """Print the settings in force as JSON; passwords are hidden."""
+    typer.echo(json.dumps(_settings(config).shown(), indent=2, ensure_ascii=False))
+
+
+@clinic_app.command("generate")
+def clinic_generate(
+    out: Annotated[Path | None, typer.Option(help="Write files into this folder.")] = None,
+    to: Annotated[str | None, typer.Option(help="Load onto this FHIR server (synthetic data!).")] = None,
+    day: Annotated[str | None, typer.Option(help="Day to make, such as 2026-11-24. Default: today.")] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    rooms: Annotated[int, typer.Option(min=1, max=60)] = 14,
+) -> None:
+    """Make a seeded synthetic day of the reference clinic."""
+    if (out is None) == (to is None):
+        _fail(Exit.USAGE, "say where to: --out DIR or --to URL")
+    settings = _settings(None)
+    from api import demo as living
+
+    made = _guarded(
+        living.generate(settings, living.ClinicPlan(_day(day, settings), seed=seed, rooms=rooms), out=out, to=to)
+    )
+    typer.echo(made)
+
+
+@clinic_app.command("live")
+def clinic_live(
+    to: Annotated[str, typer.Option(help="FHIR server that holds the generated day.")],
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    rooms: Annotated[int, typer.Option(min=1, max=60)] = 14,
+    speed: Annotated[float, typer.Option(min=1, max=600)] = 60.0,
+) -> None:
+    """Play today on a FHIR server, from 07:00 of the site, through its API."""
+    settings = _settings(None)
+    from api import demo as living
+
+    plan = living.ClinicPlan(_day(None, settings), seed=seed, rooms=rooms)
+    _guarded(living.live(settings, plan, base_url=to, speed=speed))
+
+
+# --- what the commands share ------------------------------------------------------------------------------------------
+
+
+def _settings(config: Path | None) -> "Settings":
+    from api.logs import configure
+    from api.settings import load
+    from twin.errors import SettingsError
+
+    try:
+        settings = load(config)
+    except SettingsError as error:
+        _fail(Exit.USAGE, str(error))
+    configure(settings.log_level)
+    return settings
+
+
+def _guarded(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end; an error that a person can act on is one line and an exit code."""
+    from fhir_adapters.errors import AdapterError, FhirServerError
+    from twin.errors import SimulationError, TwinError
+
+    try:
+        return asyncio.run(work)
+    except FhirServerError as error:
+        _fail(Exit.SERVER, str(error))
+    except SimulationError as error:
+        _fail(Exit.CHECK_FAILED, str(error))
+    except (TwinError, AdapterError) as error:
+        _fail(Exit.USAGE, str(error))
+    except KeyboardInterrupt:
+        raise typer.Exit(Exit.DONE) from None
+
+
+def _fail(code: Exit, message: str) -> NoReturn:
+    typer.echo(f"jumeau: {message}", err=True)
+    sys.stderr.flush()
+    raise typer.Exit(code)
+
+
+def _instant(text: str | None, settings: "Settings") -> datetime | None:
+    if text is None:
+        return None
+    try:
+        value = datetime.fromisoformat(text)
+    except ValueError:
+        _fail(Exit.USAGE, "--at: give an instant such as 2026-11-24T10:30+01:00")
+    return value if value.tzinfo else value.replace(tzinfo=settings.site_options().timezone)
+
+
+def _day(text: str | None, settings: "Settings") -> date:
+    if text is None:
+        from twin.timebase import site_date, wall_now
+
+        return site_date(wall_now(), settings.site_options().timezone)
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        _fail(Exit.USAGE, "--day: give a day such as 2026-11-24")

@@ -60,8 +60,13 @@ class Feed:
 class Program(Protocol):
     """The running program, as routes see it."""
 
-    site: SiteOptions
-    metrics: CollectorRegistry
+    @property
+    def site(self) -> SiteOptions:
+        """The site's options."""
+
+    @property
+    def metrics(self) -> CollectorRegistry:
+        """What `/metrics` shows."""
 
     @property
     def snapshot(self) -> Snapshot | None:

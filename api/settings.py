@@ -86,6 +86,8 @@ class WriteBackSettings(_Section):
     budget_per_s: float = Field(20.0, gt=0)
     source: str | None = None
     """Names this installation in what it writes; by default derived from the pseudonym key."""
+    max_per_hour: int = Field(240, ge=1)
+    """Writes of one resource in an hour, after which it is left alone for a while."""
     p50_min: float = Field(5.0, ge=1)
 
     @field_validator("targets")

@@ -88,6 +88,7 @@ def error_of(answer: Answer, *, method: str, resource: str) -> FhirServerError |
         resource=resource,
         status=answer.status,
         retry_after_s=_retry_after_s(answer),
+        server_time=answer.server_time,
         body=answer.body,
     )
 

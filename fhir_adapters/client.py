@@ -158,7 +158,7 @@ class FhirClient:
         try:
             target = None if following is None else self.base.resolve(following, seen_at=answer.url)
         except BadAddressError as error:
-            raise BadAnswerError(str(error), method="GET", resource="Bundle") from error
+            raise BadAnswerError(f"a `next` link is not followed: {error}", method="GET", resource="Bundle") from error
         return Page(bundle, _server_time(bundle, answer), _link(bundle, "self"), number), target
 
     # Writing

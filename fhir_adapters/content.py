@@ -110,7 +110,11 @@ def _literal(value: object) -> object:
     if isinstance(value, list):
         return [_literal(one) for one in value]
     # An object of one unusual key can't be mistaken for a string that looks like the number.
-    return {"\x00": value.literal} if isinstance(value, Real) else value
+    if isinstance(value, Real):
+        return {"\x00": value.literal}
+    if isinstance(value, int) and value.bit_length() > 64:
+        return {"\x00": hex(value)}  # Python refuses to write integers over 4,300 digits
+    return value
 
 
 def _integer(literal: str) -> int | Real:

@@ -19,6 +19,8 @@
 body, an id or a query value; `body` holds the answer for the program and is never shown.
 """
 
+from datetime import datetime
+
 
 class AdapterError(Exception):
     """Root of the adapters' errors."""
@@ -49,6 +51,7 @@ class FhirServerError(AdapterError):
         resource: str = "",
         status: int | None = None,
         retry_after_s: float | None = None,
+        server_time: datetime | None = None,
         body: bytes = b"",
     ) -> None:
         request = f"{method} {resource}".strip()
@@ -58,6 +61,7 @@ class FhirServerError(AdapterError):
         self.resource = resource
         self.status = status
         self.retry_after_s = retry_after_s
+        self.server_time = server_time
         self.body = body
 
 

@@ -10,7 +10,7 @@ What is built reads back equal, but for what publishing drops: see `published`.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -64,7 +64,10 @@ def build(annotation: Annotation, zone: ZoneInfo) -> list[Json]:
 
 
 def published(annotation: Annotation, zone: ZoneInfo) -> Annotation:
-    """The annotation as others may see it: whole minutes, probabilities to two decimals, stamps of ours in seconds."""
+    """The annotation as others may see it: whole minutes, probabilities to two decimals, stamps of ours in seconds.
+
+    Times have the fixed offset that `zone` has at their instant.
+    """
     timeline = annotation.timeline
     if timeline is not None:
         timeline = replace(
@@ -106,9 +109,9 @@ def _published_stage(stage: PredictedStage, zone: ZoneInfo) -> PredictedStage:
 def _published_end(end: PredictedRoomEnd, zone: ZoneInfo) -> PredictedRoomEnd:
     return replace(
         end,
-        session_start=whole_minute(end.session_start, zone),
-        session_end=whole_minute(end.session_end, zone),
-        p50=whole_minute(end.p50, zone),
+        session_start=_fixed(whole_minute(end.session_start, zone)),
+        session_end=_fixed(whole_minute(end.session_end, zone)),
+        p50=_fixed(whole_minute(end.p50, zone)),
         p10=_minute(end.p10, zone),
         p90=_minute(end.p90, zone),
         overrun_probability=_two_decimals(end.overrun_probability),
@@ -118,11 +121,16 @@ def _published_end(end: PredictedRoomEnd, zone: ZoneInfo) -> PredictedRoomEnd:
 
 
 def _minute(instant: datetime | None, zone: ZoneInfo) -> datetime | None:
-    return None if instant is None else whole_minute(instant, zone)
+    return None if instant is None else _fixed(whole_minute(instant, zone))
 
 
 def _second(instant: datetime, zone: ZoneInfo) -> datetime:
-    return instant.astimezone(zone).replace(microsecond=0)
+    return _fixed(instant.astimezone(zone).replace(microsecond=0))
+
+
+def _fixed(instant: datetime) -> datetime:
+    # With a zone, instants of the hour that comes twice equal none of another zone (PEP 495); with an offset they do.
+    return instant.replace(tzinfo=timezone(instant.utcoffset() or timedelta()), fold=0)
 
 
 def _two_decimals(probability: float) -> float:

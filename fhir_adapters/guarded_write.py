@@ -36,6 +36,7 @@ Sleep = Callable[[float], Awaitable[None]]
 
 TRIES = 3
 _FIRST_WAIT_S = 0.1
+_BACKOFF_S = 5.0
 _HISTORY = (("_count", "20"),)
 _PARTIAL = frozenset({"SUBSETTED", "REDACTED"})
 _NO_PATCH_STATUS = frozenset({405, 415, 501})
@@ -66,6 +67,8 @@ class ServerTraits:
     """True once it refused a stale version, False once it let an update be overwritten, None not known."""
     refuses: dict[str, str] = field(default_factory=dict)
     """Why resources of a type are no longer written: the server drops or refuses our extensions on them."""
+    pause_s: float = 0.0
+    """How long the server wants to be, or had better be, left alone, said by the last write."""
 
 
 async def write(
@@ -89,6 +92,11 @@ async def write(
         return await job.run(sleep, dry_run=dry_run)
     except NotFoundError:
         return _result(order, "gone")
+    except FhirServerError as error:
+        if error.temporary and traits is not None:
+            told = error.retry_after_s
+            traits.pause_s = _BACKOFF_S * (0.5 + random.random()) if told is None else told
+        return _result(order, "failed", reason=str(error))
     except (AdapterError, ValueError) as error:
         return _result(order, "failed", reason=str(error))
 
@@ -202,6 +210,7 @@ class _Write:
         """The latest versions, newest first; [] where the server offers no history."""
         try:
             answer = await self._client.get(f"{self._order.ref}/_history", params=_HISTORY)
+            answer.json()  # refuses what is nested too deep to be looked into
             bodies = splice.entries(answer.body)
         except (FhirServerError, ValueError):
             return []
@@ -216,7 +225,7 @@ class _Write:
     def _without_writing(self, before: _Seen, *, dry_run: bool) -> WriteResult | None:
         carried = extensions.reader(self._source)(before.extensions)
         if self._wanted and carried.foreign and not self._take_over:
-            return self._end("foreign", reason="another installation annotates it: " + ", ".join(carried.foreign))
+            return self._end("foreign", reason="another installation annotates it; take over to replace it")
         if self._is_current(carried):
             return self._end("unchanged", seen=before)
         patch = self._patch(before)
@@ -271,7 +280,7 @@ class _Write:
         return await self._judged(before, after, history, mine=mine)
 
     def _dropped(self) -> WriteResult:
-        reason = "dropped by server: it answers success but does not keep our extensions"
+        reason = "dropped by server: it answers success but does not do what we asked"
         self._traits.refuses[self._type] = reason
         return self._end("failed", reason=reason)
 

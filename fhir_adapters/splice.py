@@ -51,7 +51,7 @@ def splice(body: bytes, owned: Collection[int], wanted: Sequence[dict[str, Any]]
     The member goes where the array would be empty, and comes last where there was none. Raises ValueError where the
     text is not one JSON object with at most one `extension`, which is an array.
     """
-    text = _text(body)
+    text = _checked_text(body)
     members = list(_members(text))
     arrays = [index for index, member in enumerate(members) if member.key == "extension"]
     if len(arrays) > 1:
@@ -69,7 +69,7 @@ def entries(bundle: bytes) -> list[bytes]:
 
     Raises ValueError where it isn't a JSON object.
     """
-    text = _text(bundle)
+    text = _checked_text(bundle)
     found = []
     for member in _members(text):
         if member.key == "entry":
@@ -128,6 +128,13 @@ def _is_delicate(number: str) -> bool:
 def _text(body: bytes) -> str:
     # A byte order mark is no part of JSON; servers that send one don't take it back.
     return body.decode("utf-8-sig")
+
+
+def _checked_text(body: bytes) -> str:
+    # Scanning for spans takes a well-formed text for granted.
+    text = _text(body)
+    _DECODER.decode(text)
+    return text
 
 
 def _skip(text: str, at: int) -> int:

@@ -29,6 +29,8 @@ _log = structlog.get_logger(__name__)
 class Writer:
     """Writes to one server at a pace, in wall time: `max_in_flight` at once and one per resource, `budget_per_s`
     orders a second, at least `min_interval_s` between two writes of a resource and at most `max_per_hour` of them.
+
+    A server that asks to wait, or can't be reached, is left alone for a while: all its orders are held back.
     """
 
     def __init__(
@@ -53,9 +55,11 @@ class Writer:
         self._min_interval_s = min_interval_s
         self._gap_s = 1.0 / budget_per_s
         self._max_per_hour = max_per_hour
+        self._memory_s = max(_HOUR_S, min_interval_s)
         self._monotonic = monotonic
         self._sleep = sleep
         self._next_s = monotonic()
+        self._paused_until_s = monotonic()
         self._in_flight: set[str] = set()
         self._tried: dict[str, deque[float]] = {}
         self.traits = ServerTraits()
@@ -64,16 +68,17 @@ class Writer:
 
     def due(self, order: WriteOrder) -> bool:
         """True where `run` would write the order now; False: held back, offer it (or a newer one) again."""
-        if self.halted or order.ref in self._in_flight or order.ref.partition("/")[0] in self.traits.refuses:
+        if order.ref in self._in_flight or not self._may_write(order):
             return False
         tried, now = self._tried.get(order.ref, deque()), self._monotonic()
-        while tried and now - tried[0] >= _HOUR_S:
+        while tried and now - tried[0] >= self._memory_s:
             tried.popleft()
         return not tried or (now - tried[-1] >= self._min_interval_s and len(tried) < self._max_per_hour)
 
     async def run(self, orders: Iterable[WriteOrder]) -> list[WriteResult]:
         """Write the newest order of each resource that is due. Those held back are not among the results."""
         newest = {order.ref: order for order in orders}
+        self._forget()
         due = [order for order in newest.values() if self.due(order)]
         self._in_flight.update(order.ref for order in due)
         try:
@@ -85,7 +90,7 @@ class Writer:
     async def _one(self, order: WriteOrder) -> WriteResult | None:
         async with self._slots:
             await self._turn()
-            if self.halted or order.ref.partition("/")[0] in self.traits.refuses:
+            if not self._may_write(order):
                 return None
             result = await write(
                 self._client,
@@ -99,6 +104,14 @@ class Writer:
         self._note(result.outcome)
         return result
 
+    def _may_write(self, order: WriteOrder) -> bool:
+        refused = order.ref.partition("/")[0] in self.traits.refuses
+        return not (self.halted or refused or self._monotonic() < self._paused_until_s)
+
+    def _forget(self) -> None:
+        now = self._monotonic()
+        self._tried = {ref: tried for ref, tried in self._tried.items() if tried and now - tried[-1] < self._memory_s}
+
     async def _turn(self) -> None:
         now = self._monotonic()
         at = max(now, self._next_s)
@@ -109,10 +122,11 @@ class Writer:
     def _note(self, outcome: WriteOutcome) -> None:
         if outcome.status == "touched":
             self.halted = outcome.reason
-            _log.error("writing back is stopped: compare the resource's last versions", ref=outcome.ref)
-        if outcome.status == "gone":
-            self._tried.pop(outcome.ref, None)
-        elif outcome.status != "unchanged":
+            _log.error("writing back is stopped: the journal names the resource, compare its last versions")
+        if self.traits.pause_s:
+            self._paused_until_s = self._monotonic() + self.traits.pause_s
+            self.traits.pause_s = 0.0
+        elif outcome.status not in ("unchanged", "gone"):
             self._tried.setdefault(outcome.ref, deque()).append(self._monotonic())
 
 

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from fhir_adapters import dates
+from fhir_adapters import dates, links
 from fhir_adapters.normalise import stamps, structs, words
 from fhir_adapters.normalise.reading import PEOPLE, Reader, Span, UnreadableError, concept_texts, team, unique
 from twin.facts import (
@@ -33,7 +33,7 @@ MAX_AGE = 130
 _AGE_BANDS = ((15, "0-15"), (39, "16-39"), (64, "40-64"), (79, "65-79"), (MAX_AGE, "80+"))
 
 _APPOINTMENT_STATUSES = frozenset(
-    [
+    {
         "proposed",
         "pending",
         "booked",
@@ -44,13 +44,13 @@ _APPOINTMENT_STATUSES = frozenset(
         "entered-in-error",
         "checked-in",
         "waitlist",
-    ]
+    }
 )
 _ENCOUNTER_STATUSES = frozenset(
-    ["planned", "arrived", "triaged", "in-progress", "onleave", "finished", "cancelled", "entered-in-error", "unknown"]
+    {"planned", "arrived", "triaged", "in-progress", "onleave", "finished", "cancelled", "entered-in-error", "unknown"}
 )
 _PROCEDURE_STATUSES = frozenset(
-    ["preparation", "in-progress", "not-done", "on-hold", "stopped", "completed", "entered-in-error", "unknown"]
+    {"preparation", "in-progress", "not-done", "on-hold", "stopped", "completed", "entered-in-error", "unknown"}
 )
 _STAY_STATUSES = frozenset({"planned", "active", "reserved", "completed"})
 _LOCATION_STATUSES = frozenset({"active", "suspended", "inactive"})
@@ -115,7 +115,7 @@ def _type_of(actor: structs.Reference | None) -> str:
     if actor is None or not actor.reference:
         return (actor and actor.type) or ""
     path = actor.reference.partition("/_history/")[0].split("/")
-    return path[-2] if len(path) > 1 else ""
+    return path[-2] if len(path) > 1 and links.is_type(path[-2]) else ""
 
 
 def encounter(reader: Reader, raw: dict[str, Any]) -> EncounterFact:

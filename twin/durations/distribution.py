@@ -60,7 +60,7 @@ class LogT:
     def cdf(self, minutes: ArrayLike) -> Floats:
         """P(D <= minutes)."""
         z = self._z(minutes)
-        return np.minimum(self._lower(z) / self._lower(self._z_upper), 1.0)
+        return np.asarray(np.minimum(self._lower(z) / self._lower(self._z_upper), 1.0))
 
     def sf(self, minutes: ArrayLike) -> Floats:
         """P(D > minutes), exact in the upper tail."""
@@ -69,7 +69,7 @@ class LogT:
 
     def ppf(self, p: ArrayLike) -> Floats:
         """Minutes not passed with probability p."""
-        return self._minutes(self._lower_inverse(np.asarray(p, dtype=float) * self._lower(self._z_upper)))
+        return self._minutes(self._lower_inverse(np.asarray(p, dtype=np.float64) * self._lower(self._z_upper)))
 
     def residual_ppf(self, p: ArrayLike, elapsed_min: ArrayLike) -> Floats:
         """Minutes left, given that `elapsed_min` have passed without an end: F⁻¹(u + (F(upper) - u)p) - t, u = F(t).
@@ -77,8 +77,8 @@ class LogT:
         Positive and finite for any elapsed time; past the bound the law stands at its last minute. Before the median
         it is computed from below, past it from above, since 1 - F has no digits left in the tail.
         """
-        p = np.asarray(p, dtype=float)
-        elapsed = np.clip(np.asarray(elapsed_min, dtype=float), 0.0, self.upper_min - min(1.0, self.upper_min / 2))
+        p = np.asarray(p, dtype=np.float64)
+        elapsed = np.clip(np.asarray(elapsed_min, dtype=np.float64), 0.0, self.upper_min - min(1.0, self.upper_min / 2))
         z = self._z(elapsed)
         below, above = self._lower(z), self._lower(-z)
         top, beyond = self._lower(self._z_upper), self._lower(-self._z_upper)
@@ -110,22 +110,18 @@ class LogT:
 
     def _z(self, minutes: ArrayLike) -> Floats:
         with np.errstate(divide="ignore"):
-            return (np.log(np.asarray(minutes, dtype=float)) - self.loc) / self.scale
+            return np.asarray((np.log(np.asarray(minutes, dtype=np.float64)) - self.loc) / self.scale)
 
     def _minutes(self, z: Floats) -> Floats:
         log = np.minimum(self.loc + self.scale * z, math.log(self.upper_min))
-        return np.asarray(np.exp(log), dtype=float)
+        return np.asarray(np.exp(log))
 
-    def _lower(self, z: ArrayLike) -> Floats:
+    def _lower(self, z: Floats | float) -> Floats:
         """P(standard variable <= z)."""
-        if math.isinf(self.df):
-            return np.asarray(special.ndtr(z), dtype=float)
-        return np.asarray(special.stdtr(self.df, z), dtype=float)
+        return np.asarray(special.ndtr(z) if math.isinf(self.df) else special.stdtr(self.df, z))
 
     def _lower_inverse(self, p: Floats) -> Floats:
-        if math.isinf(self.df):
-            return np.asarray(special.ndtri(p), dtype=float)
-        return np.asarray(special.stdtrit(self.df, p), dtype=float)
+        return np.asarray(special.ndtri(p) if math.isinf(self.df) else special.stdtrit(self.df, p))
 
     def _tail(self, z: Floats, p: Floats) -> Floats:
         """Where the survival underflows: exponential in z with the hazard at z of the t (of the normal: z itself)."""

@@ -1,12 +1,12 @@
 """Room time and surgical time by a closed-form hierarchical log-normal with Student-t prediction (design: Durations).
 
-    m_0   mean of y = ln D over the site (no case yet: ln of the median booked, else ln 75)
-    m_g   = (n_g·ȳ_g + 5·m_0)/(n_g + 5)                 specialty
-    m_p   = (n_p·ȳ_p + k_p·m_g)/(n_p + k_p)             procedure
-    K     = k_s(n_p + k_p)/(k_s + n_p + k_p),   W = n_ps + K + κ·[b' known]
-    loc   = [n_ps·ȳ_ps + K·m_p + κ·[b' known]·(ln b' + β_s)]/W
-    β_0   = n·mean(y - ln b')/(n + 10),   β_s = (n_s·mean_s(y - ln b') + 10·β_0)/(n_s + 10)
-    s²    = (ν0·σ0² + SS_p)/ν,   ν = ν0 + n_p,   y ~ t_ν(loc, s²(1 + 1/W)) cut at 24 h
+m_0   mean of y = ln D over the site (no case yet: ln of the median booked, else ln 75)
+m_g   = (n_g·ȳ_g + 5·m_0)/(n_g + 5)                 specialty
+m_p   = (n_p·ȳ_p + k_p·m_g)/(n_p + k_p)             procedure
+K     = k_s(n_p + k_p)/(k_s + n_p + k_p),   W = n_ps + K + κ·[b' known]
+loc   = [n_ps·ȳ_ps + K·m_p + κ·[b' known]·(ln b' + β_s)]/W
+β_0   = n·mean(y - ln b')/(n + 10),   β_s = (n_s·mean_s(y - ln b') + 10·β_0)/(n_s + 10)
+s²    = (ν0·σ0² + SS_p)/ν,   ν = ν0 + n_p,   y ~ t_ν(loc, s²(1 + 1/W)) cut at 24 h
 """
 
 import math
@@ -98,7 +98,7 @@ def _bias(*surgeon: str) -> Key:
 class DurationModel:
     """Sufficient statistics of the finished cases; an immutable value. Room time and surgical time have one each."""
 
-    options: DurationOptions = DurationOptions()
+    options: DurationOptions = field(default_factory=DurationOptions)
     prior_loc: float = math.log(75.0)
     """m_0 while no case is finished."""
     tallies: Mapping[Key, Tally] = field(default_factory=dict)
@@ -138,7 +138,7 @@ class DurationModel:
         tallies = dict(self.tallies)
         model = replace(self, tallies=tallies)  # sees the updates below as they come
         for features, actual_min in finished:
-            model._update(tallies, features, actual_min)
+            _update(tallies, model.predict(features), features, actual_min=actual_min)
         return replace(self, tallies=tallies)
 
     def with_sigma0(self) -> "DurationModel":
@@ -146,18 +146,6 @@ class DurationModel:
         procedures = [tally for key, tally in self.tallies.items() if key[0] == "procedure"]
         squares = _SIGMA0_WEIGHT * self.options.sigma0**2 + sum(tally.squares for tally in procedures)
         return replace(self, sigma0=math.sqrt(squares / (_SIGMA0_WEIGHT + sum(tally.n for tally in procedures))))
-
-    def _update(self, tallies: dict[Key, Tally], features: CaseFeatures, actual_min: float) -> None:
-        before = self.predict(features)
-        reach = _WINSOR_Z * before.distribution.scale
-        y = min(max(math.log(actual_min), before.loc - reach), before.loc + reach)
-        squares = (y - before.loc) ** 2 / (1 + 1 / before.weight)
-        for key in _keys(features):
-            kept = squares if key[0] == "procedure" else 0.0
-            tallies[key] = tallies.get(key, _NONE).with_value(y, kept)
-        if features.booked_min is not None and features.booked_min > 0:
-            for key in (_bias(), *([_bias(features.surgeon)] if features.surgeon else [])):
-                tallies[key] = tallies.get(key, _NONE).with_value(y - math.log(features.booked_min))
 
     def _tally_of_procedure(self, features: CaseFeatures) -> Tally:
         return self.tallies.get(_procedure(features.procedure), _NONE) if features.procedure else _NONE
@@ -188,3 +176,14 @@ def _keys(features: CaseFeatures) -> list[Key]:
         if features.surgeon:
             keys.append(_pair(features.procedure, features.surgeon))
     return keys
+
+
+def _update(tallies: dict[Key, Tally], before: Prediction, features: CaseFeatures, *, actual_min: float) -> None:
+    reach = _WINSOR_Z * before.distribution.scale
+    y = min(max(math.log(actual_min), before.loc - reach), before.loc + reach)
+    squares = (y - before.loc) ** 2 / (1 + 1 / before.weight)
+    for key in _keys(features):
+        tallies[key] = tallies.get(key, _NONE).with_value(y, squares if key[0] == "procedure" else 0.0)
+    if features.booked_min is not None and features.booked_min > 0:
+        for key in (_bias(), *([_bias(features.surgeon)] if features.surgeon else [])):
+            tallies[key] = tallies.get(key, _NONE).with_value(y - math.log(features.booked_min))

@@ -68,24 +68,25 @@ def _reason(wanted: Annotation | None, resource: Resource, *, now: datetime, opt
         return "over"
     if carried.annotation is None:
         return "unreadable" if carried.present else "new"
-    if _differs(wanted, carried.annotation, options):
+    if differs(wanted, carried.annotation, options):
         return "material"
-    return "renewal" if _expires(carried.annotation, now) else None
+    return "renewal" if expires(carried.annotation, now) else None
 
 
-def _differs(wanted: Annotation, carried: Annotation, options: MaterialOptions) -> bool:
+def differs(wanted: Annotation, carried: Annotation, options: MaterialOptions) -> bool:
+    """True where what is wanted says something else than what is carried, by more than the options let pass."""
     if (wanted.timeline is None) != (carried.timeline is None):
         return True
-    if wanted.timeline and carried.timeline and _timeline_differs(wanted.timeline, carried.timeline, options):
+    if wanted.timeline and carried.timeline and timeline_differs(wanted.timeline, carried.timeline, options):
         return True
     ours, theirs = (
         {(end.day, end.session_start, end.session_end): end for end in annotation.room_ends}
         for annotation in (wanted, carried)
     )
-    return ours.keys() != theirs.keys() or any(_end_differs(ours[key], theirs[key], options) for key in ours)
+    return ours.keys() != theirs.keys() or any(room_end_differs(ours[key], theirs[key], options) for key in ours)
 
 
-def _timeline_differs(wanted: PredictedTimeline, carried: PredictedTimeline, options: MaterialOptions) -> bool:
+def timeline_differs(wanted: PredictedTimeline, carried: PredictedTimeline, options: MaterialOptions) -> bool:
     """True where a milestone was reached or came, or a quantile or a probability moved enough."""
     ours = {stage.milestone: stage for stage in wanted.stages}
     theirs = {stage.milestone: stage for stage in carried.stages}
@@ -105,7 +106,8 @@ def _stage_differs(ours: PredictedStage, theirs: PredictedStage, options: Materi
     )
 
 
-def _end_differs(ours: PredictedRoomEnd, theirs: PredictedRoomEnd, options: MaterialOptions) -> bool:
+def room_end_differs(ours: PredictedRoomEnd, theirs: PredictedRoomEnd, options: MaterialOptions) -> bool:
+    """True where a quantile or the probability of a room's end moved enough."""
     return (
         _moved(ours.p50, theirs.p50, options.p50_min)
         or _moved(ours.p10, theirs.p10, options.band_min)
@@ -126,7 +128,8 @@ def _shifted(ours: float | None, theirs: float | None, by: float) -> bool:
     return abs(ours - theirs) >= by - 1e-9
 
 
-def _expires(carried: Annotation, now: datetime) -> bool:
+def expires(carried: Annotation, now: datetime) -> bool:
+    """True where less than a third of an annotation's validity is left."""
     ends = [(carried.timeline.generated_at, carried.timeline.valid_until)] if carried.timeline else []
     ends += [(end.generated_at, end.valid_until) for end in carried.room_ends]
     return any(until - now < max((until - made) / _RENEW_AT, timedelta()) for made, until in ends)

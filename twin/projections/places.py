@@ -9,7 +9,7 @@ import re
 import tomllib
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from importlib.resources import files
 
@@ -36,6 +36,8 @@ class Place:
     unit: str | None = None
     """Ref of the nearest place around it that is known (the recovery room of a bed, say)."""
     operational: str = ""
+    bed: bool = False
+    """True for one bed or place of a unit (physicalType bd)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +67,7 @@ class Places:
 
     def beds_of(self, kind: PlaceKind) -> int:
         """How many beds there are in units of a kind."""
-        return sum(
-            1
-            for place in self.by_ref.values()
-            if place.reason == "bed" and place.unit and self.kind(place.unit) is kind
-        )
+        return sum(place.bed for place in self.of(kind))
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +179,15 @@ def _place(ref: str, locations: Mapping[str, LocationFact], known: Mapping[str, 
     if reason == "in" and unit:
         reason = f"in {locations[unit].name or unit}"
     name = fact.name or next(iter(fact.aliases), "") or ref.removeprefix("Location/")
-    return Place(ref=ref, name=name, kind=kind, reason=reason, unit=unit, operational=fact.operational)
+    return Place(
+        ref=ref,
+        name=name,
+        kind=kind,
+        reason=reason,
+        unit=unit,
+        operational=fact.operational,
+        bed=fact.physical == "bd",
+    )
 
 
 def _kind(
@@ -220,8 +226,7 @@ def _demote_areas(found: dict[str, Place], locations: Mapping[str, LocationFact]
     }
     for ref in around & found.keys():
         if found[ref].kind is PlaceKind.ROOM:
-            place = found[ref]
-            found[ref] = Place(ref, place.name, PlaceKind.SUITE, "rooms are part of it", place.unit, place.operational)
+            found[ref] = replace(found[ref], kind=PlaceKind.SUITE, reason="rooms are part of it")
 
 
 def _overridden(found: dict[str, Place], site: SiteOptions) -> dict[str, Place]:
@@ -232,8 +237,8 @@ def _overridden(found: dict[str, Place], site: SiteOptions) -> dict[str, Place]:
         place = found.get(ref) or Place(ref, ref.removeprefix("Location/"), None, "")
         is_room = place.kind is PlaceKind.ROOM
         if told is not None and ref in told:
-            place = Place(ref, place.name, PlaceKind.ROOM, "the site file", place.unit, place.operational)
+            place = replace(place, kind=PlaceKind.ROOM, reason="the site file")
         elif is_room and (told is not None or ref in refused):
-            place = Place(ref, place.name, PlaceKind.ELSEWHERE, "the site file", place.unit, place.operational)
+            place = replace(place, kind=PlaceKind.ELSEWHERE, reason="the site file")
         out[ref] = place
     return out

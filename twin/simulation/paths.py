@@ -2,7 +2,8 @@
 
 A stage that is running is drawn as a conditional residual (design: Time remaining); the others as a whole. In the room,
 induction, lead-in and emergence are drawn and multiplied by min(1, .6·D/their sum); the act is D minus them, so that
-the room time D is kept. After incision the act is the residual of surgical time, after the finish only emergence is left.
+the room time D is kept. After incision the act is the residual of surgical time; after the finish only emergence is
+left.
 """
 
 from dataclasses import dataclass
@@ -26,6 +27,10 @@ class CasePath:
     """One case's way through the suite. Arrays of whole seconds, shape (replications,)."""
 
     case: CaseInput
+    planned: int | None
+    """The booked entry, seconds since now."""
+    team: tuple[str, ...]
+    """In the order of their names, each once."""
     first: bool
     """It is the first of its room's day, and not in yet."""
     arrival: Seconds
@@ -51,6 +56,11 @@ class CasePath:
         return not self.case.passed(Milestone.PATIENT_IN_ROOM)
 
     @property
+    def sent(self) -> bool:
+        """On the way to the room, or further."""
+        return self.case.passed(Milestone.PATIENT_SENT_FOR)
+
+    @property
     def running(self) -> bool:
         """In the room."""
         return not self.waiting and not self.out
@@ -73,6 +83,8 @@ def draw_path(scenario: Scenario, case: CaseInput, *, first: bool) -> CasePath:
     in_room, emergence = _room(draws)
     return CasePath(
         case=case,
+        planned=None if case.planned_in is None else scenario.seconds(case.planned_in),
+        team=tuple(sorted(set(case.team))),
         first=first,
         arrival=arrival,
         callable_from=np.maximum(arrival, draws.booked_less(scenario.options.call_before_min)),

@@ -33,12 +33,7 @@ class Futures:
 
     def last_out(self, cases: Iterable[str]) -> Seconds:
         """When the last of some cases (at least one) is out of its room."""
-        return np.max(np.stack([self.left[case] for case in cases]), axis=0)
-
-    def room_end(self, room: str, start: datetime, end: datetime) -> Seconds | None:
-        """When the last case that a room has in [start, end) is out; None where it has none."""
-        cases = [case for case, entry in self.room_cases.get(room, {}).items() if start <= entry < end]
-        return self.last_out(cases) if cases else None
+        return np.asarray(np.maximum.reduce([self.left[case] for case in cases]))
 
     def quantiles(self, seconds: Seconds) -> tuple[int, int, int]:
         """P10, P50 and P90 in whole seconds since now (Hazen's plotting position)."""

@@ -1,7 +1,7 @@
 """What a simulation starts from: frozen values that can be pickled, and compared by content."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from twin.durations.distribution import LogT
@@ -70,7 +70,7 @@ class Scenario:
     rooms: tuple[RoomInput, ...] = ()
     pacu_places: int | None = None
     """None: never full."""
-    options: SimulationOptions = SimulationOptions()
+    options: SimulationOptions = field(default_factory=SimulationOptions)
     laws: tuple[StageLaw, ...] = STAGE_LAWS
 
     def __post_init__(self) -> None:

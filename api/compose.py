@@ -1,0 +1,99 @@
+"""The one place that knows everything: puts a worker together from settings, and takes it apart again."""
+
+import hashlib
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from api.settings import Settings
+from api.worker import Parts, Worker
+from fhir_adapters import extensions
+from fhir_adapters.client import FhirClient
+from fhir_adapters.normalise import Mapping, Normaliser, default_mapping, load_mapping
+from fhir_adapters.pseudonyms import Pseudonyms, load_or_create_key, new_key
+from fhir_adapters.write_back import Writer
+from twin.errors import SettingsError
+from twin.journal import Journal
+from twin.simulation.replications import SimulationWorker
+from twin.timebase import Clock
+
+READING_VERSION = "1"
+"""Goes up when the normalisers read the same bytes otherwise."""
+
+
+@asynccontextmanager
+async def worker_of(settings: Settings, clock: Clock) -> AsyncIterator[Worker]:
+    """A worker with everything it needs open; all of it is closed at the end."""
+    pseudonyms = Pseudonyms(_key(settings))
+    journal = Journal.open(settings.database_url, key_fingerprint=pseudonyms.fingerprint)
+    simulation = SimulationWorker()
+    try:
+        async with FhirClient(settings.fhir.base_url, timeout_s=settings.fhir.timeout_s) as client:
+            yield Worker(_parts(settings, pseudonyms, client, journal, simulation), clock)
+    finally:
+        await simulation.close()
+        journal.close()
+
+
+def _parts(
+    settings: Settings,
+    pseudonyms: Pseudonyms,
+    client: FhirClient,
+    journal: Journal,
+    simulation: SimulationWorker,
+) -> Parts:
+    site = settings.site_options()
+    source = settings.write_back.source or source_of(pseudonyms)
+    mapping = load_mapping(settings.site.milestones) if settings.site.milestones else default_mapping()
+    normaliser = Normaliser(
+        settings.fhir.base_url,
+        pseudonyms,
+        site.timezone,
+        mapping=mapping,
+        read_annotation=extensions.reader(source),
+    )
+    writer = Writer(
+        client,
+        zone=site.timezone,
+        source=source,
+        min_interval_s=settings.write_back.min_interval_s,
+        budget_per_s=settings.write_back.budget_per_s,
+        max_per_hour=settings.write_back.max_per_hour,
+    )
+    return Parts(
+        settings=settings,
+        site=site,
+        client=client,
+        normaliser=normaliser,
+        journal=journal,
+        writer=writer,
+        simulation=simulation,
+        source=source,
+        reading=_reading(mapping),
+        code_version=version("jumeau"),
+    )
+
+
+def source_of(pseudonyms: Pseudonyms) -> str:
+    """This installation's name in what it writes: a `urn:uuid:` that goes with its key."""
+    return uuid.uuid5(uuid.NAMESPACE_URL, pseudonyms.fingerprint).urn
+
+
+def _reading(mapping: Mapping) -> str:
+    return hashlib.blake2b(f"{READING_VERSION}|{mapping!r}".encode(), digest_size=8).hexdigest()
+
+
+def _key(settings: Settings) -> bytes:
+    """The key of the pseudonyms: the file named, else one beside the SQLite file; in memory for `:memory:`."""
+    if settings.privacy.key_file is not None:
+        return load_or_create_key(settings.privacy.key_file)
+    parts = urlsplit(settings.database_url)
+    if not parts.scheme.startswith("sqlite"):
+        raise SettingsError("privacy.key_file: name the file that holds the key of the pseudonyms")
+    path = parts.path.removeprefix("/")
+    if path in ("", ":memory:"):
+        return new_key()
+    return load_or_create_key(Path(f"{path}.key"))

@@ -1,0 +1,149 @@
+"""`jumeau demo`: a clinic that lives on a real FHIR server, and its twin, in one command. Also `jumeau clinic`."""
+
+import asyncio
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from pathlib import Path
+
+import typer
+
+from api.demo_check import Verdict, verdict_of
+from api.live import LiveProgram
+from api.serving import announce, living, stop_signal
+from api.settings import BlockSettings, Settings
+from fhir_adapters.client import FhirClient
+from fixtures.clinic.day import ROOMS, ClinicDay, generate_day
+from fixtures.clinic.living import Actor
+from fixtures.clinic.loading import load, load_to, write_files
+from fixtures.servers.sekmet import DEFAULT_PORT, SekmetServer
+from twin.timebase import Clock, site_date, wall_now
+
+STARTS = time(7)
+SETTLES_WITHIN_S = 10.0
+_NAME = "Clinique du Parc"
+
+
+@dataclass(frozen=True, slots=True)
+class DemoPlan:
+    """What was asked of a demo."""
+
+    minutes: float | None = None
+    check: bool = False
+    keep: Path | None = None
+    speed: float = 60.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ClinicPlan:
+    """Which synthetic day."""
+
+    day: date
+    seed: int = 0
+    rooms: int = ROOMS
+
+
+async def play(settings: Settings, plan: DemoPlan) -> Verdict | None:
+    """Start the server, load today, live it; the verdict where a check was asked for and nobody ended it early."""
+    stop = stop_signal()
+    zone = settings.site_options().timezone
+    today = site_date(wall_now(), zone)
+    clinic_day = generate_day(today, zone, plan.seed)
+    with _folder(plan.keep) as folder, SekmetServer(folder / "fhir", DEFAULT_PORT) as server:
+        async with FhirClient(server.base_url) as hospital:
+            await load(hospital, clinic_day)
+            clock = Clock(anchor=datetime.combine(today, STARTS, zone), speed=plan.speed)
+            chosen = _settings(settings, server.base_url, folder, clinic_day)
+            async with living(chosen, clock) as (program, address):
+                announce(api=address, fhir=server.base_url, database=chosen.database_url)
+                typer.echo(f"The page of the day: {address}  (Ctrl-C ends it)", err=True)
+                actor = Actor(hospital, clinic_day, clock)
+                ended = await _live(program, actor, stop, plan)
+                return await _checked(program, hospital, clock) if ended and plan.check else None
+
+
+async def _live(program: LiveProgram, actor: Actor, stop: asyncio.Event, plan: DemoPlan) -> bool:
+    """Play until the time is over (True) or somebody ends it (False)."""
+    playing = asyncio.create_task(actor.play())
+    stopping = asyncio.create_task(stop.wait())
+    failing = asyncio.create_task(program.ended())
+    try:
+        timeout = plan.minutes * 60 if plan.minutes else None
+        done, _ = await asyncio.wait({stopping, failing}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        if failing in done:
+            failing.result()
+        return not done
+    finally:
+        actor.stop()
+        for task in (stopping, failing):
+            task.cancel()
+        await playing
+
+
+async def _checked(program: LiveProgram, hospital: FhirClient, clock: Clock) -> Verdict:
+    """Clock and clinic stand still; the twin settles; then everything on the server is compared."""
+    await program.stand_still()
+    program.worker.clock = clock.frozen_at(clock.now())
+    await program.settle(SETTLES_WITHIN_S)
+    return await verdict_of(program, hospital)
+
+
+def _settings(settings: Settings, base_url: str, folder: Path, day: ClinicDay) -> Settings:
+    """The demo's own: its server and database, writing on, everything quick."""
+    blocks = {
+        room: [BlockSettings(start=block.start, end=block.end) for block in week]
+        for room, week in day.site().blocks.items()
+    }
+    site = {"name": _NAME, "working_days": [day.day.isoformat()], "blocks": blocks}
+    write_back = {"mode": "annotate", "min_interval_s": 1.0, "budget_per_s": 60.0, "max_per_hour": 3600}
+    return settings.model_copy(
+        update={
+            "database_url": f"sqlite:///{folder / 'jumeau.db'}",
+            "fhir": settings.fhir.model_copy(update={"base_url": base_url}),
+            "site": settings.site.model_copy(update=site),
+            "sync": settings.sync.model_copy(update={"poll_s": 1.0}),
+            "simulation": settings.simulation.model_copy(update={"every_s": 5.0}),
+            "write_back": settings.write_back.model_copy(update=write_back),
+        }
+    )
+
+
+@contextmanager
+def _folder(keep: Path | None) -> Iterator[Path]:
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+        yield keep.resolve()
+        return
+    with tempfile.TemporaryDirectory(prefix="jumeau-demo-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+async def generate(settings: Settings, plan: ClinicPlan, *, out: Path | None, to: str | None) -> str:
+    """Make a day into files or onto a server; says what was made."""
+    made = generate_day(plan.day, settings.site_options().timezone, plan.seed, plan.rooms)
+    if out is not None:
+        files = await asyncio.to_thread(write_files, made, out)
+        return f"{len(made.resources)} resources in {len(files)} files in {out}"
+    if to is not None:
+        await load_to(to, made)
+    return f"{len(made.resources)} resources on {to}"
+
+
+async def live(settings: Settings, plan: ClinicPlan, *, base_url: str, speed: float) -> None:
+    """Play a day on a server from 07:00 of the site until it is over or a signal ends it."""
+    zone = settings.site_options().timezone
+    made = generate_day(plan.day, zone, plan.seed, plan.rooms)
+    stop = stop_signal()
+    async with FhirClient(base_url) as client:
+        await load(client, made)
+        actor = Actor(client, made, Clock(anchor=datetime.combine(plan.day, STARTS, zone), speed=speed))
+        stopping = asyncio.create_task(stop.wait())
+        playing = asyncio.create_task(actor.play())
+        await asyncio.wait({playing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        actor.stop()
+        stopping.cancel()
+        await playing
+        typer.echo(f"{len(actor.changes)} writes done, {actor.failed} given up")

@@ -1,0 +1,204 @@
+"""The living program: reading, predicting and writing as tasks of one event loop, beside the API."""
+
+import asyncio
+from datetime import datetime
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from api.deps import Feed, Snapshot
+from api.worker import Worker
+from fhir_adapters.errors import FhirServerError
+from twin.errors import SimulationError
+from twin.site import SiteOptions
+
+_log = structlog.get_logger(__name__)
+_SECONDS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300)
+
+
+class Metrics:
+    """What `/metrics` shows. Counts and seconds only, never a resource."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.read = Counter("jumeau_resources_read", "Resources read from the FHIR server", registry=self.registry)
+        self.read_failures = Counter("jumeau_read_failures", "Reads that failed", registry=self.registry)
+        self.quarantined = Counter("jumeau_quarantined", "Entries that could not be read", registry=self.registry)
+        self.runs = Counter("jumeau_prediction_runs", "Prediction runs", registry=self.registry)
+        self.run_seconds = Histogram(
+            "jumeau_prediction_seconds", "Wall time of a prediction run", buckets=_SECONDS, registry=self.registry
+        )
+        self.writes = Counter("jumeau_writes", "Writes by outcome", ["outcome"], registry=self.registry)
+        self.latency = Histogram(
+            "jumeau_change_to_written_seconds",
+            "From a change on the server to its prediction written",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.age = Gauge("jumeau_data_age_seconds", "Since the last read that succeeded", registry=self.registry)
+
+
+class LiveProgram:
+    """A worker kept going, and what the routes see of it (`api.deps.Program`)."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+        self._metrics = Metrics()
+        self._metrics.age.set_function(lambda: self.worker.feed.age_s or 0.0)
+        self._changed = asyncio.Event()
+        self._published = asyncio.Condition()
+        self._stopping = asyncio.Event()
+        self._line = asyncio.Lock()
+        self._latencies_seen = 0
+        self._running: asyncio.Task[None] | None = None
+        self._still = False
+
+    # --- api.deps.Program ---------------------------------------------------------------------------------------------
+
+    @property
+    def site(self) -> SiteOptions:
+        """The site's options."""
+        return self.worker.parts.site
+
+    @property
+    def metrics(self) -> CollectorRegistry:
+        """What `/metrics` shows."""
+        return self._metrics.registry
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The newest snapshot."""
+        return self.worker.snapshot
+
+    @property
+    def feed(self) -> Feed:
+        """How reading is doing."""
+        return self.worker.feed
+
+    def now(self) -> datetime:
+        """Site time."""
+        return self.worker.clock.now()
+
+    async def newer(self, number: int, timeout_s: float) -> Snapshot | None:
+        """Wait for a snapshot after `number`."""
+        try:
+            async with asyncio.timeout(timeout_s), self._published:
+                await self._published.wait_for(lambda: self._stopping.is_set() or self._number() > number)
+        except TimeoutError:
+            return None
+        return self.snapshot if self._number() > number else None
+
+    def _number(self) -> int:
+        return self.snapshot.number if self.snapshot else 0
+
+    # --- the loops ----------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the loops."""
+        self._running = asyncio.create_task(self._run())
+
+    async def ended(self) -> None:
+        """Wait until the loops have ended; raises what ended them."""
+        if self._running:
+            await asyncio.shield(self._running)
+
+    async def _run(self) -> None:
+        """A fault of the FHIR server or of a simulation ends a round, never the program."""
+        await self.worker.rebuild()
+        async with asyncio.TaskGroup() as tasks:
+            for loop in (self._read_on, self._predict_on, self._write_on):
+                tasks.create_task(loop())
+
+    async def stand_still(self) -> None:
+        """End the loops after their present round; the API goes on."""
+        self._still = True
+        self._changed.set()
+        await self.ended()
+
+    async def stop(self) -> None:
+        """End the loops at once, and whoever waits for a snapshot."""
+        self._stopping.set()
+        async with self._published:
+            self._published.notify_all()
+        if self._running:
+            self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
+
+    async def _read_on(self) -> None:
+        settings = self.worker.parts.settings.sync
+        reconcile_at = 0.0
+        loop = asyncio.get_running_loop()
+        while not self._still:
+            whole = loop.time() >= reconcile_at
+            if await self._read(whole=whole) and whole:
+                reconcile_at = loop.time() + settings.reconcile_s
+            await asyncio.sleep(settings.poll_s)
+
+    async def _read(self, *, whole: bool) -> bool:
+        before = self.worker.ledger
+        try:
+            counts = await (self.worker.read_all() if whole else self.worker.read_changes())
+        except FhirServerError as error:
+            self.worker.failed_to_read(error)
+            self._metrics.read_failures.inc()
+            _log.warning("reading failed", reason=str(error))
+            return False
+        self._metrics.read.inc(counts.read)
+        self._metrics.quarantined.inc(counts.quarantined)
+        if whole or self.worker.has_news(before):
+            self._changed.set()
+        return True
+
+    async def _predict_on(self) -> None:
+        every_s = self.worker.parts.settings.simulation.every_s
+        await self._changed.wait()
+        while not self._still:
+            self._changed.clear()
+            await self._predict()
+            try:
+                async with asyncio.timeout(every_s):
+                    await self._changed.wait()
+            except TimeoutError:
+                pass  # waiting alone moves a prediction
+
+    async def _predict(self) -> None:
+        try:
+            snapshot = await self.worker.predict()
+        except SimulationError as error:
+            _log.error("the last prediction stands", reason=str(error))
+            return
+        self._metrics.runs.inc()
+        if snapshot.run:
+            self._metrics.run_seconds.observe(snapshot.run.seconds)
+        async with self._published:
+            self._published.notify_all()
+
+    async def _write_on(self) -> None:
+        seen = 0
+        while not self._still:
+            snapshot = await self.newer(seen, timeout_s=1.0)
+            seen = snapshot.number if snapshot else seen
+            await self._write()
+
+    async def _write(self) -> None:
+        async with self._line:
+            told = await self.worker.write()
+        for outcome in ("written", "conflicts", "failed"):
+            self._metrics.writes.labels(outcome).inc(getattr(told, outcome))
+        fresh = self.worker.latencies_s[self._latencies_seen :]
+        self._latencies_seen += len(fresh)
+        for latency in fresh:
+            self._metrics.latency.observe(latency)
+
+    # --- the end of a demo --------------------------------------------------------------------------------------------
+
+    async def settle(self, within_s: float) -> None:
+        """With the world and the clock standing still: read, predict and write until nothing is left to write."""
+        async with asyncio.timeout(within_s):
+            while True:
+                await self._read(whole=False)
+                await self._predict()
+                await self._write()
+                if not self.worker.orders().orders:
+                    return
+                await asyncio.sleep(0.2)

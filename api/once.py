@@ -1,0 +1,121 @@
+"""The whole line once: `jumeau run --once` and `jumeau write-back --remove`."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from api.compose import worker_of
+from api.settings import Settings
+from api.worker import Counts, Worker, Written
+from fhir_adapters.write_back import find_ours
+from twin.timebase import Clock, monotonic, shifted
+
+ANNOTATED_TYPES = ("Appointment", "Procedure", "Encounter", "Location")
+
+
+@dataclass(slots=True)
+class Report:
+    """What one run has to tell; `values` are the documented keys of `--json`."""
+
+    read: int = 0
+    facts: int = 0
+    quarantined: int = 0
+    not_surgical: int = 0
+    rooms: list[dict[str, str]] = field(default_factory=list)
+    cases: int = 0
+    predictions: int = 0
+    written: int = 0
+    unchanged: int = 0
+    conflicts: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+    patches: list[dict[str, Any]] = field(default_factory=list)
+
+    def values(self) -> dict[str, Any]:
+        """The keys of `--json`."""
+        return {
+            "read": self.read,
+            "facts": self.facts,
+            "quarantined": self.quarantined,
+            "not_surgical": self.not_surgical,
+            "rooms": self.rooms,
+            "cases": self.cases,
+            "predictions": self.predictions,
+            "written": self.written,
+            "unchanged": self.unchanged,
+            "conflicts": self.conflicts,
+            "failed": self.failed,
+            "seconds": round(self.seconds, 2),
+        }
+
+    def text(self) -> str:
+        """The same for a person."""
+        rooms = "\n".join(f"  {room['name']} ({room['id']}): {room['reason']}" for room in self.rooms)
+        return "\n".join(
+            [
+                f"read {self.read} resources: {self.facts} understood, {self.quarantined} quarantined",
+                f"{len(self.rooms)} rooms" + (f":\n{rooms}" if rooms else ""),
+                f"{self.cases} cases, {self.not_surgical} appointments are not surgical",
+                f"{self.predictions} predictions: {self.written} written, {self.unchanged} already there, "
+                f"{self.conflicts} conflicts, {self.failed} failed",
+                f"{self.seconds:.1f} s",
+            ]
+        )
+
+
+async def run_once(settings: Settings, *, now: datetime | None, dry_run: bool) -> Report:
+    """Read the whole horizon, predict, write back. Raises FhirServerError where the server is not reached."""
+    started = monotonic()
+    clock: Clock = shifted(now) if now else settings.make_clock()
+    async with worker_of(settings, clock) as worker:
+        await worker.rebuild()
+        counts = await worker.read_all()
+        await worker.predict()
+        report = _report(worker, counts)
+        await _write(worker, report, dry_run=dry_run)
+    report.seconds = monotonic() - started
+    return report
+
+
+def _report(worker: Worker, counts: Counts) -> Report:
+    shown = worker.snapshot
+    if shown is None:
+        raise RuntimeError("no snapshot after a prediction")
+    suite = shown.suite
+    return Report(
+        read=counts.read,
+        facts=counts.facts,
+        quarantined=counts.quarantined,
+        not_surgical=suite.not_surgical,
+        rooms=[{"id": room.id, "name": room.name, "reason": room.reason} for room in suite.rooms],
+        cases=sum(twin.live for twin in suite.cases.values()),
+        predictions=len(shown.timelines),
+        notes=list(counts.warnings),
+    )
+
+
+async def _write(worker: Worker, report: Report, *, dry_run: bool) -> None:
+    mode = worker.parts.settings.write_back.mode
+    todo = worker.orders()
+    if dry_run:
+        results = await worker.dry_run()
+        report.unchanged = todo.unchanged
+        report.patches = [{"resource": result.outcome.ref, "patch": result.patch} for result in results if result.patch]
+        return
+    told = await worker.write()
+    if mode == "off":
+        report.notes.append(
+            f"write-back is off: {len(todo.orders)} resources would have been annotated or cleaned; "
+            "see them with --dry-run, turn it on with JUMEAU_WRITE_BACK__MODE=annotate"
+        )
+    report.written, report.unchanged = told.written, told.unchanged
+    report.conflicts, report.failed = told.conflicts, told.failed
+
+
+async def remove_all(settings: Settings) -> Written:
+    """Take every extension of this installation off the server."""
+    async with worker_of(settings, settings.make_clock()) as worker:
+        parts = worker.parts
+        refs = [ref async for ref in find_ours(parts.client, ANNOTATED_TYPES, parts.source)]
+        return await worker.remove_all(refs)

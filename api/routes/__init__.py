@@ -1,0 +1,5 @@
+"""Routes: thin, read only, over the running program that they get from `api.deps`."""
+
+from api.routes import cases, health, pages, stream, suite
+
+ROUTERS = (health.router, suite.router, cases.router, stream.router, pages.router)

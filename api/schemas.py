@@ -1,0 +1,252 @@
+"""What the API answers, in snake_case. Instants are ISO 8601 with the site's offset, to the second."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from twin.projections.suite_twin import RoomState
+from twin.vocabulary import CareSetting, CaseStatus, Milestone, Provenance
+
+Instant = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+Day = Annotated[str, Field(json_schema_extra={"format": "date"})]
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class Live(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Ready(BaseModel):
+    """Whether what is served is whole and fresh; `degraded` is still served."""
+
+    status: Literal["ready", "degraded", "starting"]
+    data_age_s: float | None
+    reasons: list[str]
+
+
+class FeedShown(BaseModel):
+    """Where the data come from and whether reading and writing work."""
+
+    server: str
+    failing: str | None
+    """Why the last read failed."""
+    quarantined: int
+    """Entries that could not be read since the start."""
+    writing: str
+    """off, annotate, or why writing stopped."""
+
+
+class Moment(BaseModel):
+    """What time it is at the site, and how old the data are."""
+
+    now: Instant
+    data_age_s: float | None
+    """Wall seconds since the last read that succeeded."""
+    feed: FeedShown
+
+
+class Quantiles(BaseModel):
+    """A predicted instant."""
+
+    p10: Instant | None
+    p50: Instant | None
+    p90: Instant | None
+
+
+class RunShown(BaseModel):
+    """The prediction run that is shown."""
+
+    id: str
+    at: Instant
+    seed: int
+    replications: int
+    seconds: float
+
+
+class BlockShown(BaseModel):
+    """An opening of a room (vacation)."""
+
+    start: Instant
+    end: Instant
+    assumed: bool
+
+
+class RoomEnd(BaseModel):
+    """When a room will be done in one of its blocks."""
+
+    session_start: Instant
+    session_end: Instant
+    p10: Instant | None
+    p50: Instant
+    p90: Instant | None
+    overrun_probability: Probability
+
+
+class Room(BaseModel):
+    """A room on the site's day. `cases` is its list in order."""
+
+    id: str
+    name: str
+    reason: str
+    """Why this Location is a room."""
+    state: RoomState
+    blocks: list[BlockShown]
+    current_case: str | None
+    cases: list[str]
+    last_out: Instant | None
+    ends: list[RoomEnd]
+
+
+class Figures(BaseModel):
+    """The day in numbers. Withdrawn cases count nowhere."""
+
+    operated: int
+    planned: int
+    """Cases of the day: done, under way and still to come."""
+    occupied_rooms: int
+    rooms: int
+    pacu_present: int
+    pacu_places: int | None
+    pacu_places_assumed: bool
+    """True where nothing tells the places: taken as unlimited."""
+    late_rooms: int
+    """Rooms that pass the end of a block with a probability of at least one half."""
+
+
+class Suite(Moment):
+    """The whole suite. In a document of the day, `now` and the age are those of its making."""
+
+    site: str
+    day: Day
+    as_of: Instant
+    """Site time at which the twins were folded."""
+    figures: Figures
+    rooms: list[Room]
+    queue: list[str]
+    """Cases whose patient is in the facility and not yet in a room."""
+    run: RunShown | None
+
+
+class CaseSummary(BaseModel):
+    """One case in short."""
+
+    case_id: str
+    status: CaseStatus
+    day: Day
+    room: str | None
+    setting: CareSetting
+    procedure: str
+    specialty: str
+    planned_in: Instant | None
+    planned_out: Instant | None
+    booked_min: float | None
+    reached: Milestone | None
+    """The furthest milestone of the patient that is known."""
+    actual_in: Instant | None
+    """Entry to the room, else the first thing known to have happened in it."""
+    actual_out: Instant | None
+    """Exit from the room, else the first thing known after it."""
+    in_room_since: Instant | None
+    predicted_sent_for: Quantiles | None
+    predicted_in: Quantiles | None
+    predicted_out: Quantiles | None
+    delay_min: int | None
+    """Entry (actual, else P50) after the booked one; negative: before it."""
+
+
+class Actual(BaseModel):
+    """A time that was reached, and how it is known."""
+
+    at: Instant
+    provenance: Provenance
+    source: str
+
+
+class Predicted(Quantiles):
+    """A milestone still to come."""
+
+    probability: float | None
+
+
+class CaseStage(BaseModel):
+    """One milestone of a case."""
+
+    milestone: Milestone
+    planned: Instant | None
+    actual: Actual | None
+    predicted: Predicted | None
+
+
+class SetAside(BaseModel):
+    """A stamp that contradicts better known ones or lies in the future."""
+
+    milestone: Milestone
+    at: Instant
+    provenance: Provenance
+    source: str
+    recorded_at: Instant
+
+
+class VisitShown(BaseModel):
+    """A stretch of an Encounter in one room."""
+
+    encounter: str
+    room: str
+    start: Instant | None
+    end: Instant | None
+
+
+class Resources(BaseModel):
+    """The resources that the case is made of."""
+
+    appointment: str | None
+    procedures: list[str]
+    encounters: list[str]
+    visits: list[VisitShown]
+    estimated: bool
+    """True where no link joins them, only the same patient, room and time."""
+
+
+class Member(BaseModel):
+    """A member of the team, by reference."""
+
+    ref: str
+    role: str
+
+
+class Timeline(BaseModel):
+    """The milestones of a case. What signs the prediction is null where nothing is predicted any more."""
+
+    case_id: str
+    generated_at: Instant | None
+    valid_until: Instant | None
+    model: str | None
+    run: str | None
+    based_on: list[str]
+    """The hospital's versions that the prediction was made from."""
+    stages: list[CaseStage]
+
+
+class Case(CaseSummary):
+    """A whole case."""
+
+    aliases: list[str]
+    """Ids that it had before its resources were linked."""
+    room_name: str
+    planned_room: str | None
+    team: list[Member]
+    resources: Resources
+    carrier: str | None
+    """The resource that carries our annotation."""
+    stages: list[CaseStage]
+    set_aside: list[SetAside]
+    generated_at: Instant | None
+
+
+class DayDocument(BaseModel):
+    """All that the page of the day shows."""
+
+    suite: Suite
+    cases: list[CaseSummary]

@@ -1,0 +1,39 @@
+"""Runs every module of this folder that has `run() -> list[Row]`, and prints a table or JSON."""
+
+import dataclasses
+import importlib
+import json
+import pkgutil
+import sys
+from pathlib import Path
+
+from tests.benchmarks import Row
+
+
+def main(arguments: list[str]) -> int:
+    """0 when every benchmark gave its known answer; a wrong answer ends it with an AssertionError."""
+    if set(arguments) - {"--json"}:
+        sys.stderr.write("usage: python -m tests.benchmarks [--json]\n")
+        return 2
+    names = sorted(module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]))
+    modules = [importlib.import_module(f"tests.benchmarks.{name}") for name in names if not name.startswith("_")]
+    rows: list[Row] = [row for module in modules for row in module.run()]
+    sys.stdout.write(_json(rows) if "--json" in arguments else _table(rows))
+    return 0
+
+
+def _json(rows: list[Row]) -> str:
+    return json.dumps([dataclasses.asdict(row) for row in rows], indent=2) + "\n"
+
+
+def _table(rows: list[Row]) -> str:
+    lines = [f"{'benchmark':<24} {'contender':<44} {'per second':>12} {'ratio':>8}"]
+    lines += [
+        f"{row.benchmark:<24} {row.contender:<44} {row.per_second:>12,.0f} {row.ratio:>7.1f}x  {row.unit}"
+        for row in rows
+    ]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,6 @@
+"""The journal: append-only, idempotent, the only thing that is kept. Twins are folds of it."""
+
+from twin.journal.journal import Journal
+from twin.journal.records import KeptOutcome, Run
+
+__all__ = ["Journal", "KeptOutcome", "Run"]

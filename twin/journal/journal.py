@@ -1,0 +1,271 @@
+"""Append and read. Every append is one transaction, and there when the call returns."""
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Executable, Table, and_, exists, func, or_, select
+from sqlalchemy.dialects.sqlite import insert
+
+from twin.errors import JournalError
+from twin.facts import Fact, Quarantined
+from twin.journal import codec, store
+from twin.journal.records import KeptOutcome, Run
+from twin.journal.tables import CURSOR, FACT, OUTCOME, QUARANTINE, RUN, TABLES, TIMELINE
+from twin.timeline import PredictedRoomEnd, PredictedTimeline, WriteOutcome
+
+PAGE = 2_000
+"""Facts read at once; the lock is free between two pages."""
+
+
+class Journal:
+    """Facts, predictions and outcomes of writes, appended and never changed; appending again changes nothing.
+
+    Synchronous. Any thread may call it, one at a time goes on (an asyncio program calls by `asyncio.to_thread`).
+    Every method raises JournalError, without data, where the database fails.
+    """
+
+    def __init__(self, engine: Engine, name: str) -> None:
+        """Use `Journal.open`."""
+        self._engine = engine
+        self._name = name
+        self._lock = threading.Lock()
+        self._open = True
+
+    @classmethod
+    def open(cls, url: str, *, key_fingerprint: str, busy_s: float = 5.0) -> "Journal":
+        """The journal at `sqlite:///FILE`, made where it is not there; `:memory:` is the fake for tests.
+
+        `busy_s`: wall seconds to wait for another program that writes. Raises WrongKeyError where it was begun under
+        another pseudonym key, SchemaTooNewError where a newer version wrote it, else JournalError.
+        """
+        name = store.name_of(url)
+        journal = cls(store.open_engine(url, busy_s=busy_s), name)
+        try:
+            with journal._transaction(writes=True) as connection:
+                store.prepare_schema(connection, name, key_fingerprint)
+        except JournalError:
+            journal.close()
+            raise
+        return journal
+
+    def close(self) -> None:
+        """End it. What is called afterwards raises JournalError."""
+        with self._lock:
+            self._open = False
+            self._engine.dispose()
+
+    # --- appending ----------------------------------------------------------------------------------------------------
+
+    def append_batch(
+        self,
+        server: str,
+        facts: Iterable[Fact],
+        quarantined: Iterable[Quarantined],
+        cursor: Mapping[str, datetime],
+        *,
+        reading: str,
+        observed_at: datetime,
+    ) -> int:
+        """Keep what one reading gave, and up to where it read, all or nothing; the number of facts that are new.
+
+        `reading` names the mapping and the normalisers' version: another one keeps the same versions anew.
+        """
+        seen = codec.instant_text(observed_at)
+        fact_rows = [codec.fact_row(fact, reading, seen) for fact in facts]
+        bad_rows = [_quarantine_row(bad, reading, seen) for bad in quarantined]
+        cursor_rows = [{"server": server, "type": of, "at": codec.instant_text(at)} for of, at in cursor.items()]
+        if any(row["server"] != server for row in (*fact_rows, *bad_rows)):
+            raise JournalError("a batch holds what one server gave: append each server's by itself")
+        with self._transaction(writes=True) as connection:
+            new = _append(connection, FACT, fact_rows)
+            _append(connection, QUARANTINE, bad_rows)
+            if cursor_rows:
+                upsert = insert(CURSOR)
+                connection.execute(
+                    upsert.on_conflict_do_update(index_elements=["server", "type"], set_={"at": upsert.excluded.at}),
+                    cursor_rows,
+                )
+        return new
+
+    def append_run(
+        self,
+        server: str,
+        run: Run,
+        timelines: Mapping[str, PredictedTimeline],
+        room_ends: Mapping[str, tuple[PredictedRoomEnd, ...]],
+    ) -> None:
+        """Keep a run with those of its predictions that are to be kept: by case id, and by `Location/id`."""
+        rows = [_timeline_row(run, "case", subject, timeline) for subject, timeline in timelines.items()]
+        rows += [_timeline_row(run, "room", subject, ends) for subject, ends in room_ends.items()]
+        with self._transaction(writes=True) as connection:
+            position = _position(connection) if run.position is None else run.position
+            _append(connection, RUN, [_run_row(server, run, position)])
+            _append(connection, TIMELINE, rows)
+
+    def append_outcomes(self, server: str, outcomes: Iterable[WriteOutcome], *, run: str | None, at: datetime) -> None:
+        """Keep what became of the write orders of one round; `at` is wall time, `run` the run they came from."""
+        told = codec.instant_text(at)
+        rows: list[dict[str, object]] = [
+            {
+                "server": server,
+                "run": run or "",
+                "ref": outcome.ref,
+                "status": outcome.status,
+                "version_id": outcome.version_id,
+                "reason": outcome.reason,
+                "at": told,
+            }
+            for outcome in outcomes
+        ]
+        with self._transaction(writes=True) as connection:
+            _append(connection, OUTCOME, rows)
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def facts(self, server: str, *, reading: str | None = None, after: int = 0) -> Iterator[Fact]:
+        """Facts of a server in the journal's order, beyond position `after`, as the journal stands at the call.
+
+        Each version comes once: as `reading` read it where that is kept, else by its newest reading.
+        """
+        upto = self.position()
+        while rows := self._rows(_page(server, reading or "", after, upto)):
+            yield from map(codec.fact_of, rows)
+            after = rows[-1]["position"]
+
+    def position(self) -> int:
+        """Position of the newest fact; 0 for none."""
+        with self._transaction() as connection:
+            return _position(connection)
+
+    def cursor(self, server: str) -> dict[str, datetime]:
+        """The server's time up to which each type was read."""
+        rows = self._rows(select(CURSOR).where(CURSOR.c.server == server))
+        return {row["type"]: codec.instant_of(row["at"]) for row in rows}
+
+    def quarantined(self, server: str, *, limit: int = 100) -> tuple[Quarantined, ...]:
+        """What could not be read, newest first."""
+        table = QUARANTINE
+        rows = self._rows(select(table).where(table.c.server == server).order_by(table.c.position.desc()).limit(limit))
+        return tuple(
+            Quarantined(row["server"], row["type"], row["id"], row["version_id"], row["reason"]) for row in rows
+        )
+
+    def runs(self, server: str, *, limit: int = 100) -> tuple[Run, ...]:
+        """Runs, newest first."""
+        rows = self._rows(select(RUN).where(RUN.c.server == server).order_by(RUN.c.wall_at.desc()).limit(limit))
+        return tuple(_run_of(row) for row in rows)
+
+    def timelines(self, run_id: str) -> dict[str, PredictedTimeline]:
+        """The timelines kept of a run, by case id."""
+        return {row["subject"]: codec.timeline_of(row["prediction"]) for row in self._predictions(run_id, "case")}
+
+    def room_ends(self, run_id: str) -> dict[str, tuple[PredictedRoomEnd, ...]]:
+        """The room ends kept of a run, by `Location/id`."""
+        return {row["subject"]: codec.room_ends_of(row["prediction"]) for row in self._predictions(run_id, "room")}
+
+    def outcomes(self, server: str, *, ref: str | None = None, limit: int = 100) -> tuple[KeptOutcome, ...]:
+        """What became of writes, newest first; of one resource where `ref` is given."""
+        query = select(OUTCOME).where(OUTCOME.c.server == server).order_by(OUTCOME.c.position.desc()).limit(limit)
+        rows = self._rows(query if ref is None else query.where(OUTCOME.c.ref == ref))
+        return tuple(
+            KeptOutcome(
+                WriteOutcome(row["ref"], row["status"], row["version_id"], row["reason"]),
+                run=row["run"],
+                at=codec.instant_of(row["at"]),
+            )
+            for row in rows
+        )
+
+    def counts(self) -> dict[str, int]:
+        """Rows by table."""
+        with self._transaction() as connection:
+            return {
+                table.name: connection.execute(select(func.count()).select_from(table)).scalar_one() for table in TABLES
+            }
+
+    def _predictions(self, run_id: str, kind: str) -> Sequence[Mapping[str, Any]]:
+        return self._rows(select(TIMELINE).where(TIMELINE.c.run == run_id, TIMELINE.c.kind == kind))
+
+    def _rows(self, query: Executable) -> Sequence[Mapping[str, Any]]:
+        with self._transaction() as connection:
+            return connection.execute(query).mappings().all()
+
+    @contextmanager
+    def _transaction(self, *, writes: bool = False) -> Iterator[Connection]:
+        with self._lock, store.told(self._name):
+            if not self._open:
+                raise JournalError("the journal is closed: open it again")
+            with self._engine.connect() as connection:
+                connection.execution_options(**(store.WRITES if writes else {}))
+                with connection.begin():
+                    yield connection
+
+
+def _append(connection: Connection, table: Table, rows: list[dict[str, object]]) -> int:
+    """Insert the rows that are not there yet; how many they were."""
+    if not rows:
+        return 0
+    return connection.execute(insert(table).on_conflict_do_nothing(), rows).rowcount
+
+
+def _position(connection: Connection) -> int:
+    return connection.execute(select(func.max(FACT.c.position))).scalar() or 0
+
+
+def _page(server: str, reading: str, after: int, upto: int) -> Executable:
+    other = FACT.alias()
+    beaten = exists().where(
+        *(other.c[name] == FACT.c[name] for name in ("id", "type", "version_id", "last_updated", "server")),
+        other.c.position <= upto,
+        or_(other.c.reading == reading, other.c.position > FACT.c.position),
+    )
+    inside = and_(FACT.c.position > after, FACT.c.position <= upto, FACT.c.server == server)
+    return select(FACT).where(inside, or_(FACT.c.reading == reading, ~beaten)).order_by(FACT.c.position).limit(PAGE)
+
+
+def _quarantine_row(bad: Quarantined, reading: str, observed_at: str) -> dict[str, object]:
+    return {
+        "server": bad.server,
+        "type": bad.type,
+        "id": bad.id,
+        "version_id": bad.version_id,
+        "reason": bad.reason,
+        "reading": reading,
+        "observed_at": observed_at,
+    }
+
+
+def _timeline_row(run: Run, kind: str, subject: str, prediction: object) -> dict[str, object]:
+    return {"run": run.id, "kind": kind, "subject": subject, "prediction": codec.text_of(prediction)}
+
+
+def _run_row(server: str, run: Run, position: int) -> dict[str, object]:
+    return {
+        "id": run.id,
+        "server": server,
+        "position": position,
+        "at": codec.instant_text(run.at),
+        "seed": run.seed,
+        "replications": run.replications,
+        "model": run.model,
+        "code_version": run.code_version,
+        "result_hash": run.result_hash,
+        "wall_at": codec.instant_text(run.wall_at),
+    }
+
+
+def _run_of(row: Mapping[str, Any]) -> Run:
+    return Run(
+        id=row["id"],
+        at=codec.instant_of(row["at"]),
+        seed=row["seed"],
+        replications=row["replications"],
+        code_version=row["code_version"],
+        wall_at=codec.instant_of(row["wall_at"]),
+        model=row["model"],
+        result_hash=row["result_hash"],
+        position=row["position"],
+    )

@@ -1,0 +1,33 @@
+"""What the journal keeps besides facts: runs and what became of writes."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from twin.timeline import WriteOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One prediction run: enough to make its result again from the journal."""
+
+    id: str
+    """`urn:uuid:`."""
+    at: datetime
+    """Site time that it predicted from."""
+    seed: int
+    replications: int
+    code_version: str
+    wall_at: datetime
+    model: str = ""
+    result_hash: str = ""
+    position: int | None = None
+    """Journal position of the newest fact it had folded; None: all that the journal holds when the run is appended."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptOutcome:
+    """What became of one write order, the run it came from (empty for a removal by hand) and when (wall time)."""
+
+    outcome: WriteOutcome
+    run: str
+    at: datetime

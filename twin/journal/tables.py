@@ -1,0 +1,125 @@
+"""The tables. Instants are ISO text in UTC with microseconds, since SQLite drops the offset of a timezone column.
+
+Rows are only ever appended; `cursor` and `meta` hold state and are the exception.
+"""
+
+from sqlalchemy import Table, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+SCHEMA = 1
+"""Goes up with every change of a table."""
+
+
+class FactRow(SQLModel, table=True):
+    """What one version asserts, by one reading of it."""
+
+    __tablename__ = "fact"
+    # `server` stands last so that a walk in journal order goes along the positions, not along this index.
+    __table_args__ = (UniqueConstraint("id", "type", "version_id", "last_updated", "reading", "server"),)
+
+    position: int | None = Field(default=None, primary_key=True)
+    server: str
+    type: str
+    id: str
+    """A Patient's is a pseudonym."""
+    version_id: str
+    last_updated: str
+    reading: str
+    """Names the mapping and the normalisers' version: a changed one reads the same version anew."""
+    observed_at: str
+    content_hash: str
+    kind: str
+    assertion: str
+
+
+class QuarantineRow(SQLModel, table=True):
+    """A version that could not be read."""
+
+    __tablename__ = "quarantine"
+    __table_args__ = (UniqueConstraint("server", "type", "id", "version_id", "reason", "reading"),)
+
+    position: int | None = Field(default=None, primary_key=True)
+    server: str
+    type: str
+    id: str
+    version_id: str
+    reason: str
+    reading: str
+    observed_at: str
+
+
+class RunRow(SQLModel, table=True):
+    """One prediction run."""
+
+    __tablename__ = "run"
+
+    id: str = Field(primary_key=True)
+    server: str
+    position: int
+    at: str
+    seed: int
+    replications: int
+    model: str
+    code_version: str
+    result_hash: str
+    wall_at: str = Field(index=True)
+
+
+class TimelineRow(SQLModel, table=True):
+    """A prediction of a run: of a case (`subject` is its id) or of the blocks of a room (`subject` is its ref)."""
+
+    __tablename__ = "timeline"
+
+    run: str = Field(primary_key=True)
+    kind: str = Field(primary_key=True)
+    subject: str = Field(primary_key=True)
+    prediction: str
+
+
+class OutcomeRow(SQLModel, table=True):
+    """What became of a write order."""
+
+    __tablename__ = "outcome"
+    __table_args__ = (UniqueConstraint("ref", "at", "run", "server"),)
+
+    position: int | None = Field(default=None, primary_key=True)
+    server: str
+    run: str
+    ref: str
+    status: str
+    version_id: str | None
+    reason: str
+    at: str
+
+
+class CursorRow(SQLModel, table=True):
+    """The server's time up to which a type was read."""
+
+    __tablename__ = "cursor"
+
+    server: str = Field(primary_key=True)
+    type: str = Field(primary_key=True)
+    at: str
+
+
+class MetaRow(SQLModel, table=True):
+    """The journal's own: schema, key_fingerprint, created."""
+
+    __tablename__ = "meta"
+
+    name: str = Field(primary_key=True)
+    value: str
+
+
+def _table(name: str) -> Table:
+    return SQLModel.metadata.tables[name]
+
+
+FACT = _table("fact")
+QUARANTINE = _table("quarantine")
+RUN = _table("run")
+TIMELINE = _table("timeline")
+OUTCOME = _table("outcome")
+CURSOR = _table("cursor")
+META = _table("meta")
+TABLES = (FACT, QUARANTINE, RUN, TIMELINE, OUTCOME, CURSOR, META)
