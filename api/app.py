@@ -28,6 +28,7 @@ def create_app(program: Program) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},  # no call home
     )
     app.state.program = program
     app.state.documents = DayDocuments()

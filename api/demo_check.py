@@ -95,8 +95,8 @@ async def _all(hospital: FhirClient, resource_type: str) -> AsyncIterator[str]:
 async def _history(hospital: FhirClient, ref: str, worker: Worker) -> list[_Version]:
     """All versions of a resource, oldest first."""
     answer = await hospital.get(f"{ref}/_history", params=[("_count", "1000")])
-    outcomes = await asyncio.to_thread(worker.parts.journal.outcomes, ref=ref)
-    ours = {outcome.version_id for outcome in outcomes if outcome.status == "written"}
+    kept = await asyncio.to_thread(worker.parts.journal.outcomes, worker.server, ref=ref, limit=10_000)
+    ours = {one.outcome.version_id for one in kept if one.outcome.status == "written"}
     read = extensions.reader(worker.parts.source)
     versions = []
     for body in splice.entries(answer.body):

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from twin.projections.suite_twin import RoomState
 from twin.vocabulary import CareSetting, CaseStatus, Milestone, Provenance
@@ -12,13 +12,17 @@ Day = Annotated[str, Field(json_schema_extra={"format": "date"})]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
-class Live(BaseModel):
+class _Answer(BaseModel):
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class Live(_Answer):
     """The process answers."""
 
     status: Literal["ok"] = "ok"
 
 
-class Ready(BaseModel):
+class Ready(_Answer):
     """Whether what is served is whole and fresh; `degraded` is still served."""
 
     status: Literal["ready", "degraded", "starting"]
@@ -26,7 +30,7 @@ class Ready(BaseModel):
     reasons: list[str]
 
 
-class FeedShown(BaseModel):
+class FeedShown(_Answer):
     """Where the data come from and whether reading and writing work."""
 
     server: str
@@ -38,7 +42,7 @@ class FeedShown(BaseModel):
     """off, annotate, or why writing stopped."""
 
 
-class Moment(BaseModel):
+class Moment(_Answer):
     """What time it is at the site, and how old the data are."""
 
     now: Instant
@@ -47,7 +51,7 @@ class Moment(BaseModel):
     feed: FeedShown
 
 
-class Quantiles(BaseModel):
+class Quantiles(_Answer):
     """A predicted instant."""
 
     p10: Instant | None
@@ -55,7 +59,7 @@ class Quantiles(BaseModel):
     p90: Instant | None
 
 
-class RunShown(BaseModel):
+class RunShown(_Answer):
     """The prediction run that is shown."""
 
     id: str
@@ -65,7 +69,7 @@ class RunShown(BaseModel):
     seconds: float
 
 
-class BlockShown(BaseModel):
+class BlockShown(_Answer):
     """An opening of a room (vacation)."""
 
     start: Instant
@@ -73,7 +77,7 @@ class BlockShown(BaseModel):
     assumed: bool
 
 
-class RoomEnd(BaseModel):
+class RoomEnd(_Answer):
     """When a room will be done in one of its blocks."""
 
     session_start: Instant
@@ -84,7 +88,7 @@ class RoomEnd(BaseModel):
     overrun_probability: Probability
 
 
-class Room(BaseModel):
+class Room(_Answer):
     """A room on the site's day. `cases` is its list in order."""
 
     id: str
@@ -99,7 +103,7 @@ class Room(BaseModel):
     ends: list[RoomEnd]
 
 
-class Figures(BaseModel):
+class Figures(_Answer):
     """The day in numbers. Withdrawn cases count nowhere."""
 
     operated: int
@@ -129,7 +133,7 @@ class Suite(Moment):
     run: RunShown | None
 
 
-class CaseSummary(BaseModel):
+class CaseSummary(_Answer):
     """One case in short."""
 
     case_id: str
@@ -156,7 +160,7 @@ class CaseSummary(BaseModel):
     """Entry (actual, else P50) after the booked one; negative: before it."""
 
 
-class Actual(BaseModel):
+class Actual(_Answer):
     """A time that was reached, and how it is known."""
 
     at: Instant
@@ -170,7 +174,7 @@ class Predicted(Quantiles):
     probability: float | None
 
 
-class CaseStage(BaseModel):
+class CaseStage(_Answer):
     """One milestone of a case."""
 
     milestone: Milestone
@@ -179,7 +183,7 @@ class CaseStage(BaseModel):
     predicted: Predicted | None
 
 
-class SetAside(BaseModel):
+class SetAside(_Answer):
     """A stamp that contradicts better known ones or lies in the future."""
 
     milestone: Milestone
@@ -189,7 +193,7 @@ class SetAside(BaseModel):
     recorded_at: Instant
 
 
-class VisitShown(BaseModel):
+class VisitShown(_Answer):
     """A stretch of an Encounter in one room."""
 
     encounter: str
@@ -198,7 +202,7 @@ class VisitShown(BaseModel):
     end: Instant | None
 
 
-class Resources(BaseModel):
+class Resources(_Answer):
     """The resources that the case is made of."""
 
     appointment: str | None
@@ -209,14 +213,14 @@ class Resources(BaseModel):
     """True where no link joins them, only the same patient, room and time."""
 
 
-class Member(BaseModel):
+class Member(_Answer):
     """A member of the team, by reference."""
 
     ref: str
     role: str
 
 
-class Timeline(BaseModel):
+class Timeline(_Answer):
     """The milestones of a case. What signs the prediction is null where nothing is predicted any more."""
 
     case_id: str
@@ -245,7 +249,7 @@ class Case(CaseSummary):
     generated_at: Instant | None
 
 
-class DayDocument(BaseModel):
+class DayDocument(_Answer):
     """All that the page of the day shows."""
 
     suite: Suite

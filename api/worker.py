@@ -306,7 +306,7 @@ class Worker:
             return Orders((), 0)
         settings = self.parts.settings
         wanted = wanted_annotations(shown.suite, shown.timelines, shown.room_ends, settings.write_back.targets)
-        return orders_of(wanted, self.ledger, now=self.clock.now(), options=settings.material_options())
+        return orders_of(wanted, self.ledger, now=shown.suite.now, options=settings.material_options())
 
     async def write(self) -> Written:
         """Write what is due. Orders held back by an interval or the budget come again at the next call."""

@@ -33,6 +33,8 @@ JSON_PATCH = "application/json-patch+json"
 MAX_BODY_BYTES = 64 * 2**20
 MAX_PAGES = 10_000
 MAX_ATTEMPTS = 6
+REPEATED_AFTER = (None, 429, 502, 503, 504)
+"""Statuses after which a read is sent again; None is a connection that failed."""
 LARGE_BODY_BYTES = 200_000
 """From here on a body is parsed in a thread, so that the event loop goes on."""
 
@@ -218,16 +220,17 @@ class FhirClient:
 
     async def _repeated(self, request: httpx.Request, resource: str, attempts: int) -> Answer:
         ends = asyncio.get_running_loop().time() + self._deadline_s
-        for attempt in range(1, attempts + 1):
+        attempt = 1
+        while True:
             try:
                 return await self._once(request, resource)
             except (UnreachableError, ThrottledError, SlowError) as error:
                 wait_s = self._wait_s(error.retry_after_s, attempt)
                 too_late = asyncio.get_running_loop().time() + wait_s >= ends
-                if attempt == attempts or too_late or error.status not in (None, 429, 502, 503, 504):
+                if attempt == attempts or too_late or error.status not in REPEATED_AFTER:
                     raise
             await asyncio.sleep(wait_s)
-        raise AssertionError("unreachable: the last attempt returns or raises")
+            attempt += 1
 
     def _wait_s(self, asked_s: float | None, attempt: int) -> float:
         jitter = random.random()
@@ -247,9 +250,9 @@ class FhirClient:
             raise UnreachableError(reason, method=request.method, resource=resource) from None
         except BadAnswerError as error:
             raise BadAnswerError(str(error), method=request.method, resource=resource) from None
-        error_ = error_of(answer, method=request.method, resource=resource)
-        if error_ is not None:
-            raise error_
+        failure = error_of(answer, method=request.method, resource=resource)
+        if failure is not None:
+            raise failure
         return answer
 
     async def _exchange(self, request: httpx.Request) -> Answer:

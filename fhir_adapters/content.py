@@ -101,7 +101,7 @@ def _without_ours(extensions: object) -> object:
 
 
 def _canonical(value: object) -> bytes:
-    return json.dumps(_literal(value), sort_keys=True, separators=(",", ":")).encode("ascii")
+    return _ENCODER.encode(_literal(value)).encode("ascii")
 
 
 def _literal(value: object) -> object:
@@ -126,4 +126,5 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(constant)
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 _DECODER = json.JSONDecoder(parse_float=Real, parse_int=_integer, parse_constant=_refuse)

@@ -59,7 +59,9 @@ class Batch:
     @property
     def refs(self) -> frozenset[str]:
         """`Type/id` of all that is on the server, read or quarantined."""
-        return frozenset(fact.key.ref for fact in self.facts) | {f"{bad.type}/{bad.id}" for bad in self.quarantined}
+        return frozenset(fact.key.ref for fact in self.facts) | {
+            f"{bad.type}/{bad.id}" for bad in self.quarantined if bad.id
+        }
 
 
 async def read_horizon(
@@ -107,18 +109,13 @@ async def read_changes(
 
     What was known already comes again within the overlap: facts are idempotent. Raises FhirServerError.
     """
-    given = extra or {}
-    readings = (
-        _read_type(
-            client,
-            _Gathered(normaliser, observed_at, since=since),
-            name,
-            [[("_lastUpdated", f"ge{_stamp(since, overlap_s)}"), *given.get(name, ()), sort, _COUNT]],
-            otherwise=[("_lastUpdated", f"ge{_stamp(since, overlap_s)}"), _COUNT],
-        )
-        for name, since in cursor.items()
-        for sort in [("_sort", "_lastUpdated,_id")]
-    )
+    given, sort = extra or {}, ("_sort", "_lastUpdated,_id")
+    readings = []
+    for name, since in cursor.items():
+        into = _Gathered(normaliser, observed_at, since=since)
+        changed = ("_lastUpdated", f"ge{_stamp(since, overlap_s)}")
+        search = [changed, *given.get(name, ()), sort, _COUNT]
+        readings.append(_read_type(client, into, name, [search], otherwise=[changed, _COUNT]))
     return replace(_joined(await _together(readings)), complete=frozenset())
 
 
@@ -238,7 +235,7 @@ class _Gathered:
         self._normaliser = normaliser
         self._since = since
         self._facts: dict[str, Fact] = {}
-        self._quarantined: dict[Quarantined, None] = {}
+        self._quarantined: dict[object, Quarantined] = {}
         self._patient_ids: set[str] = set()
         self.answered = False
 
@@ -262,7 +259,8 @@ class _Gathered:
             self.ids.add(resource["id"])
         outcome = reading.outcome
         if isinstance(outcome, Quarantined):
-            self._quarantined[outcome] = None
+            # Without an id nothing tells two of them apart.
+            self._quarantined[(outcome.type, outcome.id) if outcome.id else object()] = outcome
             return
         known = self._facts.get(outcome.key.ref)
         if known is None or known.key.last_updated <= outcome.key.last_updated:
@@ -275,7 +273,7 @@ class _Gathered:
         cursor = self.server_time or highest
         return Batch(
             facts=tuple(self._facts.values()),
-            quarantined=tuple(self._quarantined),
+            quarantined=tuple(self._quarantined.values()),
             read=len(self._facts) + len(self._quarantined),
             cursor={resource_type: cursor.astimezone(UTC)} if cursor is not None else {},
             patient_ids=frozenset(self._patient_ids),

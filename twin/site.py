@@ -8,7 +8,7 @@ from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from twin.errors import SettingsError
-from twin.timebase import day_start
+from twin.timebase import with_offset
 from twin.vocabulary import BookedInterval
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -29,7 +29,7 @@ class BlockTime:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """An opening of one room on one day (French: vacation). Aware instants."""
+    """An opening of one room on one day (French: vacation). Aware instants with the site's offset."""
 
     start: datetime
     end: datetime
@@ -58,28 +58,23 @@ class SiteOptions:
     booked_interval: BookedInterval = BookedInterval.ROOM
 
     def blocks_of(self, room: str, day: date) -> tuple[Block, ...]:
-        """Openings of a room on a day, in order; the assumed week where the site file says nothing."""
+        """Openings of a room on a day, in order; the assumed week where the site file says nothing.
+
+        An opening that lies in the hour that the clocks leave out is none.
+        """
         told = self.blocks.get(room, self.blocks.get("*"))
         weekday = 0 if day in self.working_days else day.weekday()
-        midnight = day_start(day, self.timezone).astimezone(self.timezone)
-        return tuple(
-            sorted(
-                (
-                    Block(
-                        start=_local(midnight, block.start),
-                        end=_local(midnight, block.end),
-                        assumed=told is None,
-                    )
-                    for block in (told if told is not None else ASSUMED_WEEK)
-                    if weekday in block.weekdays
-                ),
-                key=lambda block: block.start,
-            )
+        week = ASSUMED_WEEK if told is None else told
+        blocks = (
+            Block(_instant(day, opening.start, self.timezone), _instant(day, opening.end, self.timezone), told is None)
+            for opening in week
+            if weekday in opening.weekdays
         )
+        return tuple(sorted((block for block in blocks if block.start < block.end), key=lambda block: block.start))
 
 
-def _local(midnight: datetime, at: time) -> datetime:
-    return midnight.replace(hour=at.hour, minute=at.minute)
+def _instant(day: date, at: time, zone: ZoneInfo) -> datetime:
+    return with_offset(datetime.combine(day, at, tzinfo=zone), zone)
 
 
 @dataclass(frozen=True, slots=True)

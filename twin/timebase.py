@@ -1,14 +1,14 @@
 """Time, passed in and never read elsewhere.
 
-Two times are kept apart. *Wall* time is the machine's: polling, budgets and minimum intervals use it. *Site* time is what
-the stamps on the FHIR server and all predictions are in; in production the two are equal, in a demo site time runs
-faster, and `run --at` shifts it.
+Two times are kept apart. *Wall* time is the machine's: polling, budgets and minimum intervals use it. *Site* time is
+what the stamps on the FHIR server and all predictions are in; in production the two are equal, in a demo site time
+runs faster, and `run --at` shifts it.
 """
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 
@@ -37,7 +37,9 @@ class Clock:
         """Site time at a wall instant (a resource's lastUpdated, say), in UTC."""
         if self.anchor is None:
             return wall.astimezone(UTC)
-        return (self.anchor + (wall - self.started) * self.speed).astimezone(UTC)
+        # In UTC: between two times of one zone Python counts what the clocks show, wrong across their change.
+        elapsed = wall.astimezone(UTC) - self.started.astimezone(UTC)
+        return self.anchor.astimezone(UTC) + elapsed * self.speed
 
     def frozen_at(self, site: datetime) -> "Clock":
         """A clock that stands at a site instant; what the server does later counts as known then."""
@@ -69,10 +71,20 @@ def day_start(day: date, zone: ZoneInfo) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
 
 
+def with_offset(instant: datetime, zone: ZoneInfo) -> datetime:
+    """The instant as the site's clocks show it, with the offset of that moment.
+
+    A fixed offset, not the zone: between two times of one zone Python subtracts and compares what the clocks show, and
+    a time that the clocks show twice equals nothing of another zone.
+    """
+    local = instant.astimezone(UTC).astimezone(zone)
+    return local.replace(tzinfo=timezone(local.utcoffset() or timedelta()), fold=0)
+
+
 def whole_minute(instant: datetime, zone: ZoneInfo) -> datetime:
     """The instant to the nearest minute with the site's offset, as predictions are published."""
-    shifted_half = instant.astimezone(UTC) + timedelta(seconds=30)
-    return shifted_half.replace(second=0, microsecond=0).astimezone(zone)
+    half_up = instant.astimezone(UTC) + timedelta(seconds=30)
+    return with_offset(half_up.replace(second=0, microsecond=0), zone)
 
 
 def monotonic() -> float:

@@ -1,4 +1,4 @@
-"""Predictions as values: what is shown, stored and written back. Instants are aware; the site's offset is put on last."""
+"""Predictions as values: what is shown, stored and written back. Instants are aware."""
 
 from dataclasses import dataclass
 from datetime import date, datetime

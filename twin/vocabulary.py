@@ -37,7 +37,7 @@ class Milestone(StrEnum):
 _RANK = {milestone: rank for rank, milestone in enumerate(Milestone)}
 
 ROOM_MILESTONES = frozenset({Milestone.ROOM_READY, Milestone.ROOM_CLEANUP_FINISH})
-"""Milestones of the room, not of the patient: a later one of the patient says nothing about them, nor they about him."""
+"""Milestones of the room, not of the patient: neither says anything about the other's."""
 
 
 class Provenance(StrEnum):

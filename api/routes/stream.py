@@ -8,7 +8,7 @@ site time and the age of the data, on connecting and every few seconds, also whe
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Header, Response
 from fastapi.sse import EventSourceResponse, format_sse_event
 
 from api.deps import Program, TheProgram
@@ -29,7 +29,7 @@ router = APIRouter(tags=["stream"])
 
 @router.get(
     "/stream",
-    response_class=EventSourceResponse,
+    response_class=Response,  # with EventSourceResponse here, FastAPI would encode each event anew for every reader
     responses={200: {"content": {"text/event-stream": {}}, "description": "Events `suite` and `feed`"}},
 )
 async def stream(

@@ -84,6 +84,8 @@ class Normaliser:
         except msgspec.ValidationError as error:
             # It names the path and the JSON types, never a value.
             return Reading(self._quarantined(raw, f"wrong type: {error}"))
+        except UnicodeEncodeError:
+            return Reading(self._quarantined(raw, "a lone surrogate in the name of an element"))
         return Reading(outcome, frozenset(reader.patients))
 
     def _fact(self, reader: Reader, raw: dict[str, Any]) -> Fact:

@@ -9,6 +9,7 @@ from importlib.resources import files
 import msgspec
 
 _KEPT_CHARS = 256
+_HEARD_CHARS = 1000
 # Controls, lone surrogates and overrides of the writing direction: stores refuse some, screens are fooled by others.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 
@@ -63,8 +64,10 @@ def role(texts: Iterable[str], codes: Iterable[str]) -> str:
 
 def folded(text: str) -> str:
     """Without case and accents."""
+    if text.isascii():
+        return text[:_HEARD_CHARS].casefold()
     return "".join(
-        one for one in unicodedata.normalize("NFKD", text[:1000]) if not unicodedata.combining(one)
+        one for one in unicodedata.normalize("NFKD", text[:_HEARD_CHARS]) if not unicodedata.combining(one)
     ).casefold()
 
 

@@ -1,15 +1,22 @@
 """Whatever a server sends: a fact or a quarantine, never an exception, and nothing of a person in either."""
 
 import json
+import os
 from collections.abc import Iterator
 from copy import deepcopy
+from datetime import date
+from functools import cache
+from pathlib import Path as File
 from typing import Any
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fhir_adapters.content import Real, parse
-from tests.unit.fhir_samples import ALL, BASE, NORMALISER, NOW
+from fhir_adapters.normalise import TYPES
+from fixtures.clinic.day import generate_day
+from fixtures.clinic.loading import encode
+from tests.unit.fhir_samples import ALL, BASE, NORMALISER, NOW, PARIS
 from twin.facts import Fact, Quarantined
 
 Path = tuple[str | int, ...]
@@ -62,10 +69,33 @@ def put(root: Any, path: Path, value: Any) -> Any:
 DROP = object()
 
 
+@cache
+def corpus() -> tuple[Any, ...]:
+    """Complete samples, a day of the synthetic clinic, and the resources of the folder JUMEAU_TEST_RESOURCES."""
+    day = [parse(encode(one)) for one in generate_day(date(2026, 11, 24), PARIS).resources]
+    folder = os.environ.get("JUMEAU_TEST_RESOURCES")
+    files = sorted(File(folder).rglob("*.json")) if folder else []
+    given = [resource for file in files for resource in unpacked(parse(file.read_bytes()))]
+    return (*ALL, *(one for one in [*day, *given] if isinstance(one, dict) and one.get("resourceType") in TYPES))
+
+
+def unpacked(value: Any) -> list[Any]:
+    """The resources of a Bundle, or the one resource."""
+    entries = value.get("entry") if isinstance(value, dict) else None
+    return [entry.get("resource") for entry in entries if isinstance(entry, dict)] if entries else [value]
+
+
+def test_corpus_is_read() -> None:
+    outcomes = [NORMALISER.version(one, NOW) for one in corpus()]
+    assert len(outcomes) > 200
+    assert not [one for one in outcomes if isinstance(one, Quarantined) and not one.reason]
+    assert all(isinstance(one, Fact) for one in outcomes[:200])
+
+
 @st.composite
 def mutated(draw: st.DrawFn) -> Any:
     """A sample with up to four places dropped or replaced."""
-    resource = deepcopy(draw(st.sampled_from(ALL)))
+    resource = deepcopy(draw(st.sampled_from(corpus())))
     for _ in range(draw(st.integers(1, 4))):
         places = list(paths(resource))
         resource = put(resource, draw(st.sampled_from(places)), draw(st.just(DROP) | VALUES))
@@ -75,7 +105,7 @@ def mutated(draw: st.DrawFn) -> Any:
 
 
 @settings(max_examples=600, deadline=None)
-@given(mutated())
+@given(st.deferred(mutated))
 def test_any_mutation_is_read_or_quarantined(raw: Any) -> None:
     outcome = NORMALISER.version(raw, NOW)
     assert isinstance(outcome, Fact | Quarantined)

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from fhir_adapters.normalise import Normaliser
 from fhir_adapters.pseudonyms import Pseudonyms
-from twin.facts import Assertion, Fact, Quarantined
+from twin.facts import AppointmentFact, Assertion, Fact, Quarantined
 
 BASE = "https://fhir.clinic.example/r4"
 PARIS = ZoneInfo("Europe/Paris")
@@ -102,6 +102,7 @@ PATIENT: dict[str, Any] = {
     "birthDate": "1950-03",
     "link": [{"other": {"reference": "Patient/p0"}, "type": "replaces"}],
 }
+P1 = PSEUDONYMS.patient("p1")
 ALL = (APPOINTMENT, ENCOUNTER, PROCEDURE, LOCATION, PATIENT)
 
 
@@ -128,3 +129,15 @@ def reason(raw: object) -> str:
     outcome = NORMALISER.version(raw, NOW)
     assert isinstance(outcome, Quarantined), outcome
     return outcome.reason
+
+
+def appointment(**elements: Any) -> AppointmentFact:
+    """What the sample booking with other elements asserts."""
+    found = assertion(changed(APPOINTMENT, **elements))
+    assert isinstance(found, AppointmentFact)
+    return found
+
+
+def participant(**actor: Any) -> dict[str, Any]:
+    """The element `participant` with one actor."""
+    return {"participant": [{"actor": actor, "status": "accepted"}]}

@@ -11,7 +11,6 @@ import httpx
 import pytest
 import respx
 
-from fhir_adapters.answers import Answer, http_date
 from fhir_adapters.client import FhirClient, Page
 from fhir_adapters.errors import (
     AdapterError,
@@ -394,22 +393,3 @@ async def test_meaning_of_status(client: FhirClient, status: int, error: type[Fh
     assert "secret" not in str(caught.value)
     assert caught.value.body == b"Dupont"
     assert len(respx.calls) == 1
-
-
-@pytest.mark.parametrize(
-    ("headers", "body", "version"),
-    [
-        ({"etag": 'W/"2"'}, b'{"meta": {"versionId": "1"}}', "1"),
-        ({"etag": 'W/"2"', "content-location": "x/_history/3"}, b"", "2"),
-        ({"content-location": "x/_history/3", "location": "x/_history/4"}, b"{}", "3"),
-        ({"location": "x/_history/4"}, b"[]", "4"),
-        ({"location": "x/7"}, b"<html>", None),
-    ],
-)
-def test_version_of_answer(headers: dict[str, str], body: bytes, version: str | None) -> None:
-    assert Answer(200, headers, body).version_id == version
-
-
-@pytest.mark.parametrize("text", ["", "0", "Tue, 99 Nov 2026 09:00:00 GMT", "nonsense", "x" * 10_000])
-def test_no_http_date(text: str) -> None:
-    assert http_date(text) is None

@@ -40,6 +40,10 @@ def test_exit_never_stamped() -> None:
     ]
 
 
+def test_entry_told_after_unstamped_exit() -> None:
+    assert stays(Leave(ROOM), Enter(ROOM, "8:00")) == [(ROOM, "completed", "8:00", None)]
+
+
 def test_entry_corrected() -> None:
     assert stays(Enter(ROOM, "8:00"), Enter(ROOM, "8:10", correction=True)) == [(ROOM, "active", "8:10", None)]
 

@@ -100,8 +100,10 @@ def test_surgeon_is_in_one_room() -> None:
 
 
 def test_earlier_booking_gets_the_surgeon() -> None:
-    cases = (case("now", "A", team=("s",)), case("b", "B", 8.6, team=("s",)), case("c", "C", 8.5, team=("s",)))
-    futures = simulate(day(*cases, laws=QUIET, options=FEW))
+    waits_longer = case("b", "B", 8.6, team=("s",))
+    follows = (case("before c", "C", 7, room_min=80), case("c", "C", 8.5, team=("s",), rank=1))
+    futures = simulate(day(case("now", "A", team=("s",)), waits_longer, *follows, laws=QUIET, options=FEW))
+    assert minutes(futures, "c", Milestone.ROOM_READY) == 520
     assert minutes(futures, "c", Milestone.PATIENT_IN_ROOM) == 534
     assert minutes(futures, "b", Milestone.PATIENT_IN_ROOM) == 588
 

@@ -4,6 +4,7 @@ Room time comes from the closed form; induction, lead-in and emergence are parts
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 from twin.durations.distribution import LogT
 from twin.vocabulary import CareSetting, Stage
@@ -71,11 +72,13 @@ def default_mean_min(*stages: Stage, laws: tuple[StageLaw, ...] = STAGE_LAWS) ->
     return sum(stage_law(laws, stage, CareSetting.UNKNOWN).law.mean for stage in stages)
 
 
+@cache
 def default_nonsurgical_min() -> float:
     """Mean minutes of room time that are not surgical time: induction, lead-in and emergence."""
     return default_mean_min(Stage.INDUCTION, Stage.LEAD_IN, Stage.EMERGENCE)
 
 
+@cache
 def default_turnover_min() -> float:
     """Mean minutes from wheels out to the room restored."""
     return default_mean_min(Stage.TURNOVER)

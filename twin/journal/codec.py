@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 import msgspec
+from sqlalchemy import RowMapping
 
 from twin.errors import JournalError
 from twin.facts import (
@@ -83,7 +84,7 @@ def fact_row(fact: Fact, reading: str, observed_at: str) -> dict[str, object]:
     }
 
 
-def fact_of(row: Mapping[str, Any]) -> Fact:
+def fact_of(row: RowMapping) -> Fact:
     """The fact of a row. Raises JournalError where this program can't read it."""
     body = _read(_BODIES[row["kind"]], row["assertion"])
     key = VersionKey(row["server"], row["type"], row["id"], row["version_id"], instant_of(row["last_updated"]))

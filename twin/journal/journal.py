@@ -4,9 +4,8 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, Engine, Executable, Table, and_, exists, func, or_, select
+from sqlalchemy import Connection, Engine, Executable, RowMapping, Table, and_, exists, func, or_, select
 from sqlalchemy.dialects.sqlite import insert
 
 from twin.errors import JournalError
@@ -186,10 +185,10 @@ class Journal:
                 table.name: connection.execute(select(func.count()).select_from(table)).scalar_one() for table in TABLES
             }
 
-    def _predictions(self, run_id: str, kind: str) -> Sequence[Mapping[str, Any]]:
+    def _predictions(self, run_id: str, kind: str) -> Sequence[RowMapping]:
         return self._rows(select(TIMELINE).where(TIMELINE.c.run == run_id, TIMELINE.c.kind == kind))
 
-    def _rows(self, query: Executable) -> Sequence[Mapping[str, Any]]:
+    def _rows(self, query: Executable) -> Sequence[RowMapping]:
         with self._transaction() as connection:
             return connection.execute(query).mappings().all()
 
@@ -257,7 +256,7 @@ def _run_row(server: str, run: Run, position: int) -> dict[str, object]:
     }
 
 
-def _run_of(row: Mapping[str, Any]) -> Run:
+def _run_of(row: RowMapping) -> Run:
     return Run(
         id=row["id"],
         at=codec.instant_of(row["at"]),

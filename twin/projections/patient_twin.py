@@ -171,24 +171,26 @@ def _room_of(locations: tuple[str, ...] | list[str], places: Places) -> str | No
 def _status(
     case: Links, context: Context, times: Times, booked: AppointmentFact | None, acts: list[ProcedureFact]
 ) -> CaseStatus:
-    """Evidence of a patient in the room weighs more than what the booking says."""
-    frontier = max((a.milestone.rank for a in times.reached if a.milestone not in ROOM_MILESTONES), default=-1)
-    entered = times.get(Milestone.PATIENT_IN_ROOM) or times.get(Milestone.INCISION)
-    if frontier >= Milestone.PATIENT_OUT_OF_ROOM.rank:
-        return CaseStatus.DONE
-    if frontier >= Milestone.PATIENT_IN_ROOM.rank:
+    """Evidence of a patient in the room weighs more than what the booking says; a discharge alone is none."""
+    ranks = [a.milestone.rank for a in times.reached if a.milestone not in ROOM_MILESTONES]
+    operated = any(Milestone.PATIENT_IN_ROOM.rank <= rank < Milestone.FACILITY_DISCHARGE.rank for rank in ranks)
+    left = max(ranks, default=-1) >= Milestone.PATIENT_OUT_OF_ROOM.rank
+    if operated:
+        entered = times.get(Milestone.PATIENT_IN_ROOM) or times.get(Milestone.INCISION)
         stale = entered is not None and context.now - entered > IMPLAUSIBLE_IN_ROOM
-        return CaseStatus.DONE if stale else CaseStatus.IN_PROGRESS
+        return CaseStatus.DONE if left or stale else CaseStatus.IN_PROGRESS
+    told = _status_told(case, context, booked, acts)
+    return CaseStatus.DONE if left and told is CaseStatus.PLANNED else told
+
+
+def _status_told(
+    case: Links, context: Context, booked: AppointmentFact | None, acts: list[ProcedureFact]
+) -> CaseStatus:
+    """What the statuses of booking and acts say of a patient who is not known to have entered the room."""
     if case.appointment and context.ledger.resources[case.appointment].deleted:
         booked = None
         if not case.visits and not acts:
             return CaseStatus.DELETED
-    return _status_without_entry(case, context, booked, acts)
-
-
-def _status_without_entry(
-    case: Links, context: Context, booked: AppointmentFact | None, acts: list[ProcedureFact]
-) -> CaseStatus:
     told = {
         "cancelled": CaseStatus.CANCELLED,
         "noshow": CaseStatus.NO_SHOW,

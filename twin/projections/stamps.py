@@ -18,6 +18,14 @@ _TRUST = {Provenance.EXPLICIT: 0, Provenance.DERIVED: 1, Provenance.ESTIMATED: 2
 _LAST_COUNTS = frozenset({Milestone.PROCEDURE_FINISH, Milestone.PATIENT_OUT_OF_ROOM})
 _OPEN_ACT = frozenset({"in-progress", "on-hold"})
 _BEFORE_ROOM = frozenset({Milestone.PATIENT_IN_FACILITY, Milestone.PATIENT_SENT_FOR, Milestone.PATIENT_IN_HOLDING})
+_ACT = (
+    frozenset(
+        milestone
+        for milestone in Milestone
+        if Milestone.PATIENT_IN_ROOM.rank <= milestone.rank <= Milestone.PACU_DISCHARGE.rank
+    )
+    - ROOM_MILESTONES
+)
 _STAYS = (AppointmentFact, EncounterFact, ProcedureFact)
 
 
@@ -48,7 +56,7 @@ class Times:
 
 def times_of(case: Links, ledger: Ledger, places: Places, *, clock: Clock, now: datetime) -> Times:
     """Read the stamps of all resources of a case. A stamp after `now` is not reached, whatever the server says."""
-    found = list(_candidates(case, ledger, places, clock=clock, now=now))
+    found = _after_the_act(list(_candidates(case, ledger, places, clock=clock, now=now)))
     future = [actual for actual in found if actual.at > now]
     past = [actual for actual in found if actual.at <= now]
     best = [_best(milestone, past) for milestone in Milestone if any(a.milestone is milestone for a in past)]
@@ -72,6 +80,16 @@ def _candidates(case: Links, ledger: Ledger, places: Places, *, clock: Clock, no
             if _belongs(stamp, at, milestone, case=case, places=places):
                 recorded = min(now, max(at, clock.at(resource.content.key.last_updated)))
                 yield Actual(milestone, at, provenance, ref, recorded)
+
+
+def _after_the_act(found: list[Actual]) -> list[Actual]:
+    """Without stamps of an unit before the operation: a ward is an arrival only once something of the act is known."""
+    acts = [actual.at for actual in found if actual.milestone in _ACT]
+    return [
+        actual
+        for actual in found
+        if actual.milestone is not Milestone.UNIT_ARRIVAL or any(at <= actual.at + JITTER for at in acts)
+    ]
 
 
 def _is_open(ledger: Ledger, ref: str) -> bool:

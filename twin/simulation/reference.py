@@ -64,11 +64,13 @@ def visits(plan: Plan) -> dict[str, dict[str, Seconds]]:
     """Runs every replication; by case, the fields of Visit as arrays of shape (replications,)."""
     draws = {key: _draws(path) for key, path in plan.paths.items()}
     free = [room.free.tolist() for room in plan.lists]
+    out = {key: _STARTED for key, path in plan.paths.items() if path.out}
     runs = [
-        _Replication(plan, {key: rows[number] for key, rows in draws.items()}, [room[number] for room in free]).run()
+        out
+        | _Replication(plan, {key: rows[number] for key, rows in draws.items()}, [room[number] for room in free]).run()
         for number in range(plan.scenario.options.replications)
     ]
-    table = np.array([[run.get(key, _STARTED) for key in plan.paths] for run in runs], dtype=np.int64)
+    table = np.array([[run[key] for key in plan.paths] for run in runs], dtype=np.int64)
     return {
         key: {name: table[:, index, column] for column, name in enumerate(Visit._fields)}
         for index, key in enumerate(plan.paths)

@@ -123,7 +123,7 @@ function tick() {
     say($("clock"), clock.text);
     drawNow();
   }
-  drawAge(silent_ms / 1000);
+  drawAge(silent_ms / 1000, lost);
   drawEmpty();
 }
 
@@ -134,9 +134,9 @@ function drawNow() {
   say($("now").firstChild, clock.text);
 }
 
-function drawAge(since_s) {
+function drawAge(since_s, lost) {
   const age = feed.data_age_s === null ? null : feed.data_age_s + since_s;
-  const tone = age === null || age > STALE_S ? "over" : feed.feed.failing || age > FRESH_S ? "warn" : "ok";
+  const tone = age === null || age > STALE_S ? "over" : lost || feed.feed.failing || age > FRESH_S ? "warn" : "ok";
   $("age").dataset.tone = tone;
   $("age").title = feed.feed.failing ?? feed.feed.server;
   say($("age").lastChild, `données : ${ageWords(age)}${feed.feed.failing ? ", lecture en échec" : ""}`);

@@ -29,7 +29,6 @@ function operation({ path, method, details }) {
     el("tr", {}, el("td", {}, status), el("td", {}, one.description), el("td", {}, ...Object.entries(one.content ?? {}).map(([type, content]) => el("div", {}, `${type} `, typeOf(content.schema))))));
   return el("details", {},
     el("summary", {}, el("code", {}, `${method.toUpperCase()} ${path}`), el("span", { className: "soft" }, details.description?.split("\n")[0] ?? "")),
-    el("p", {}, details.description ?? ""),
     parameters.length ? table(["parameter", "in", "type", ""], parameters) : "",
     table(["status", "", "content"], answers));
 }
