@@ -166,10 +166,11 @@ class Worker:
 
     async def _take(self, batch: sync.Batch, counts: Counts) -> None:
         journal = self.parts.journal
+        news = [fact for fact in batch.facts if not self._is_known(fact)]
         await asyncio.to_thread(
             journal.append_batch,
             self.server,
-            batch.facts,
+            news,
             batch.quarantined,
             batch.cursor,
             reading=self.parts.reading,
@@ -179,11 +180,22 @@ class Worker:
         self._patient_ids.update({self.parts.normaliser.pseudonyms.patient(real): real for real in batch.patient_ids})
         for entry in batch.quarantined:
             self._feed.quarantined.add((entry.type, entry.id, entry.version_id))
-        self._fold(batch.facts)
+        self._fold(news)
         counts.read += batch.read
         counts.facts += len(batch.facts)
         counts.quarantined += len(batch.quarantined)
         counts.warnings.extend(batch.warnings)
+
+    def _is_known(self, fact: Fact) -> bool:
+        """True for a version that comes again; without lastUpdated, one that says the same as the newest."""
+        resource = self.ledger.resources.get(fact.key.ref)
+        if resource is None:
+            return False
+        newest = resource.newest
+        if fact.key == newest.key:
+            return fact == newest
+        same = fact.content_hash == newest.content_hash and fact.carried == newest.carried
+        return same and fact.key.version_id == newest.key.version_id and "no-last-updated" in fact.findings
 
     def _fold(self, facts: Iterable[Fact]) -> None:
         before, self.ledger = self.ledger, fold(self.ledger, facts)

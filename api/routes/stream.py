@@ -19,8 +19,8 @@ from twin.timebase import monotonic
 FIRST_WAIT_S, FEED_EVERY_S = 1.0, 5.0
 """Two times soon after another tell the page how fast site time runs."""
 RETRY_MS = 2000
-NOTHING_YET = -1
-"""Lower than every snapshot's number."""
+NOTHING_YET = 0
+"""Snapshots are numbered from 1."""
 _EARLY_S = 0.5
 """A wait that gives up this much before its time was ended by the program."""
 

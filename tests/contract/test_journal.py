@@ -167,6 +167,16 @@ def test_text_that_is_no_unicode(journal: Journal) -> None:
     assert journal.position() == 0
 
 
+@pytest.mark.parametrize("damage", ["assertion = 'no JSON'", "assertion = '{}'", "kind = 'unheard of'"])
+def test_damaged_row_is_told(journal: Journal, damage: str) -> None:
+    keep(journal, booking())
+    with journal._transaction(writes=True) as connection:
+        connection.exec_driver_sql(f"UPDATE fact SET {damage}")
+    with pytest.raises(JournalError, match="backup") as told:
+        list(journal.facts(SERVER))
+    assert told.value.__cause__ is None
+
+
 def test_instant_without_zone(journal: Journal) -> None:
     with pytest.raises(JournalError, match="zone"):
         keep(journal, booking(at=NOW.replace(tzinfo=None)))

@@ -78,6 +78,14 @@ def test_bad_address(url: str, advice: str) -> None:
     assert "secret" not in str(told.value)
 
 
+def test_acknowledged_means_on_disk(file: Path) -> None:
+    journal = _open(file)
+    with journal._transaction() as connection:
+        told = [connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in ("journal_mode", "synchronous")]
+    assert told == ["wal", 2], "2 is FULL: each commit is flushed"
+    journal.close()
+
+
 def test_full_disk_refuses_clearly(file: Path) -> None:
     journal = _open(file)
     keep(journal, booking(1))

@@ -1,6 +1,5 @@
 """What an installation relies on: the lock, the wheel's content, the command, and the scripts that call make."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -8,11 +7,14 @@ import sys
 import tomllib
 import zipfile
 from importlib.metadata import entry_points, version
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / ".ci" / "run"
+PYTHON = f'exec {sys.executable} "$@"'
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -43,7 +45,7 @@ def test_lock_records_no_addresses(lock: str) -> None:
 
 
 def test_every_dependency_is_locked(lock: str) -> None:
-    wanted = [*PROJECT["dependencies"], *sum(PROJECT["optional-dependencies"].values(), [])]
+    wanted = [*PROJECT["dependencies"], *chain(*PROJECT["optional-dependencies"].values())]
     names = {re.split(r"[<>=~!\[; ]", one)[0].lower().replace("_", "-") for one in wanted}
     locked = {line.split("==")[0] for line in lock.splitlines() if re.match(r"[a-z0-9]", line)}
     # Written with a dot in one place and a dash in the other: the same package.
@@ -108,16 +110,14 @@ def test_old_python_is_told(tmp_path: Path) -> None:
     assert "Python 3.9.2" in line
 
 
-def test_ci_calls_what_the_readme_says(tmp_path: Path) -> None:
+def _run_ci(folder: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(SCRIPT)], cwd=folder, env=env, capture_output=True, text=True, check=False)
+
+
+def test_ci_checks_and_tests_all(tmp_path: Path) -> None:
     calls = tmp_path / "calls"
-    env = _tools(
-        tmp_path,
-        make=f'echo "make $@" >> {calls}',
-        **{"python3.12": "exit 1", "python3.11": f'exec {sys.executable} "$@"'},
-    )
-    done = subprocess.run(
-        [str(ROOT / ".ci" / "run")], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
-    )
+    newer = {"python3.12": "exit 1", "python3.11": PYTHON}
+    done = _run_ci(tmp_path, _tools(tmp_path, make=f'echo "make $@" >> {calls}', **newer))
     assert done.returncode == 0, done.stderr
     python = tmp_path / "python3.11"
     assert calls.read_text().splitlines() == [f"make PYTHON={python} check", f"make PYTHON={python} test"]
@@ -125,27 +125,14 @@ def test_ci_calls_what_the_readme_says(tmp_path: Path) -> None:
 
 def test_ci_installs_what_is_missing(tmp_path: Path) -> None:
     installs = tmp_path / "installs"
-    real = f'exec {sys.executable} "$@"'
-    env = _tools(
-        tmp_path,
-        make="exit 0",
-        sudo='exec "$@"',
-        **{
-            "apt-get": f"echo \"$@\" >> {installs}; printf '#!/bin/sh\\n{real}\\n' > {tmp_path}/python3; {_CHMOD} {tmp_path}/python3"
-        },
-    )
-    done = subprocess.run(
-        [str(ROOT / ".ci" / "run")], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
-    )
+    link = f"{shutil.which('ln')} -s {sys.executable} {tmp_path}/python3"
+    apt = f'echo "$@" >> {installs}; case "$1" in install) {link};; esac'
+    done = _run_ci(tmp_path, _tools(tmp_path, make="exit 0", sudo='exec "$@"', **{"apt-get": apt}))
     assert done.returncode == 0, done.stderr
-    assert installs.read_text().splitlines()[-1].endswith("python3 python3-venv")
+    update, install = installs.read_text().splitlines()
+    assert update.startswith("update")
+    assert install.endswith("python3 python3-venv")
 
 
 def test_ci_stops_at_a_failing_check(tmp_path: Path) -> None:
-    env = _tools(tmp_path, make="exit 7", **{"python3": f'exec {sys.executable} "$@"'})
-    done = subprocess.run([str(ROOT / ".ci" / "run")], cwd=tmp_path, env=env, capture_output=True, check=False)
-    assert done.returncode == 7
-    assert os.access(ROOT / ".ci" / "run", os.X_OK)
-
-
-_CHMOD = shutil.which("chmod")
+    assert _run_ci(tmp_path, _tools(tmp_path, make="exit 7", python3=PYTHON)).returncode == 7

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import httpx
-from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, Counter
 
 from api.app import create_app
@@ -204,6 +203,8 @@ class ShownProgram:
     at: datetime = NOW
     metrics: CollectorRegistry = field(default_factory=CollectorRegistry)
     ended: bool = False
+    waiting: int = 0
+    """Readers that wait for a newer snapshot."""
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     def __post_init__(self) -> None:
@@ -217,13 +218,16 @@ class ShownProgram:
         """Wait for a snapshot with a higher number."""
 
         def there() -> bool:
-            return self.ended or (self.snapshot is not None and self.snapshot.number > number)
+            return self.ended or (self.snapshot.number if self.snapshot else 0) > number
 
+        self.waiting += 1
         try:
             async with asyncio.timeout(timeout_s), self.changed:
                 await self.changed.wait_for(there)
         except TimeoutError:
             return None
+        finally:
+            self.waiting -= 1
         return None if self.ended else self.snapshot
 
     async def show(self, newer: Snapshot) -> None:
@@ -245,15 +249,8 @@ def numbered(shown: Snapshot, number: int) -> Snapshot:
 
 
 @asynccontextmanager
-async def client_of(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """A client that calls the application without a network."""
-    transport = httpx.ASGITransport(app=app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
-        yield client
-
-
-@asynccontextmanager
 async def api_of(program: ShownProgram | None = None) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the API over a program, by default over the morning."""
-    async with client_of(create_app(program or ShownProgram(snapshot()))) as client:
+    """A client, without a network, of the API over a program; by default over the morning."""
+    transport = httpx.ASGITransport(create_app(program or ShownProgram(snapshot())))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
         yield client

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from api.deps import Feed
 from tests.unit.api_world import (
     FEED,
     NOW,
@@ -51,7 +52,7 @@ async def test_ready() -> None:
         (replace(FEED, writing="stopped: refused"), "writing"),
     ],
 )
-async def test_degraded_says_why(feed, word: str) -> None:  # type: ignore[no-untyped-def]
+async def test_degraded_says_why(feed: Feed, word: str) -> None:
     document = await _json("/health/ready", ShownProgram(snapshot(), feed))
     assert isinstance(document, dict)
     assert document["status"] == "degraded"

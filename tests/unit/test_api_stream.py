@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from socket import socket
 
 import httpx
 import pytest
@@ -16,15 +17,24 @@ from tests.unit.api_world import ShownProgram, numbered, snapshot
 Event = dict[str, str]
 
 
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+
 @asynccontextmanager
 async def _served(program: ShownProgram) -> AsyncIterator[httpx.AsyncClient]:
     config = uvicorn.Config(
         create_app(program), port=0, log_level="critical", lifespan="off", ws="none", timeout_graceful_shutdown=3
     )
-    server = uvicorn.Server(config)
+    server = _Server(config)
     serving = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
+    await server.ready.wait()
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=8) as client:
@@ -90,7 +100,7 @@ async def test_known_snapshot_is_not_sent_again() -> None:
 @pytest.mark.parametrize("known", ["2", "900", "-1", "x", "9" * 5000, "\u00b2"])
 async def test_other_ids_get_the_newest(known: str) -> None:
     program = ShownProgram(snapshot(3))
-    headers = {"Last-Event-ID": known.encode("latin-1")}
+    headers = [(b"Last-Event-ID", known.encode("latin-1"))]
     async with _served(program) as client, client.stream("GET", "/stream", headers=headers) as answer:
         assert (await _next(_events(answer), "suite"))["id"] == "3"
 
@@ -100,8 +110,8 @@ async def test_stream_opens_before_the_first_snapshot() -> None:
     async with _served(program) as client, client.stream("GET", "/stream") as answer:
         events = _events(answer)
         await _next(events, "feed")
-        await program.show(snapshot(0))
-        assert (await _next(events, "suite"))["id"] == "0"
+        await program.show(snapshot(1))
+        assert (await _next(events, "suite"))["id"] == "1"
 
 
 async def test_time_goes_on_without_changes() -> None:
@@ -122,6 +132,19 @@ async def test_stream_ends_with_the_program() -> None:
         async with asyncio.timeout(2):
             left = [event async for event in events]
     assert [event for event in left if event["event"] == "suite"] == []
+
+
+async def test_reader_who_leaves_is_forgotten() -> None:
+    program = ShownProgram(snapshot(1))
+    async with _served(program) as client:
+        async with client.stream("GET", "/stream") as answer:
+            events = _events(answer)
+            await _next(events, "suite")
+            await anext(events)
+            assert program.waiting == 1
+        async with asyncio.timeout(2):
+            while program.waiting:  # noqa: ASYNC110 - the server tells nobody that it noticed
+                await asyncio.sleep(0.02)
 
 
 def test_encoded_once_for_all_readers() -> None:

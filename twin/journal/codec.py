@@ -26,6 +26,8 @@ from twin.timeline import PredictedRoomEnd, PredictedTimeline
 A = TypeVar("A", bound=Assertion)
 T = TypeVar("T")
 
+UNREADABLE = "a row of the journal can't be read: restore the database from a backup"
+
 
 @dataclass(frozen=True, slots=True)
 class _Body(Generic[A]):
@@ -86,7 +88,10 @@ def fact_row(fact: Fact, reading: str, observed_at: str) -> dict[str, object]:
 
 def fact_of(row: RowMapping) -> Fact:
     """The fact of a row. Raises JournalError where this program can't read it."""
-    body = _read(_BODIES[row["kind"]], row["assertion"])
+    decoder = _BODIES.get(row["kind"])
+    if decoder is None:
+        raise JournalError(UNREADABLE)
+    body = _read(decoder, row["assertion"])
     key = VersionKey(row["server"], row["type"], row["id"], row["version_id"], instant_of(row["last_updated"]))
     return Fact(key, row["content_hash"], body.assertion, body.carried, body.findings)
 
@@ -113,4 +118,4 @@ def _read(decoder: msgspec.json.Decoder[T], text: str) -> T:
     try:
         return decoder.decode(text)
     except msgspec.MsgspecError:
-        raise JournalError("a row of the journal can't be read: restore the database from a backup") from None
+        raise JournalError(UNREADABLE) from None

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -23,6 +23,7 @@ NOT_COMING_AFTER = timedelta(minutes=30)
 """A patient this late who hasn't arrived goes behind those of the same room who have (guess)."""
 _OPEN = frozenset({CaseStatus.PLANNED, CaseStatus.IN_PROGRESS})
 _A_DAY = timedelta(days=1)
+_BEFORE_ROOM = (Milestone.PATIENT_IN_FACILITY, Milestone.PATIENT_SENT_FOR, Milestone.PATIENT_IN_HOLDING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +52,24 @@ def scenario_of(
     now = suite.now if today else day_start(day, site.timezone)
     twins = [twin for twin in suite.cases.values() if twin.live and _takes_part(twin, day, today=today)]
     ranks = _list_ranks(twins, now)
+    watched = _arrivals_watched(twins)
     return Scenario(
         now=now,
-        cases=tuple(_case(twin, models, ranks[twin.case_id]) for twin in sorted(twins, key=lambda t: t.case_id)),
+        cases=tuple(
+            replace(_case(twin, models, ranks[twin.case_id]), arrival_watched=watched)
+            for twin in sorted(twins, key=lambda t: t.case_id)
+        ),
         rooms=tuple(RoomInput(room.ref, room.last_out if today else None) for room in suite.rooms),
         pacu_places=suite.pacu.places,
         options=options,
     )
+
+
+def _arrivals_watched(twins: Iterable[PatientTwin]) -> bool:
+    """True where the hospital records who has come: most of those who entered a room were seen before, or some wait."""
+    entered = [twin for twin in twins if twin.is_reached(Milestone.PATIENT_IN_ROOM)]
+    seen = [twin for twin in entered if any(twin.times.get(milestone) for milestone in _BEFORE_ROOM)]
+    return 2 * len(seen) >= len(entered) if entered else any(_waiting(twin) for twin in twins)
 
 
 def _takes_part(twin: PatientTwin, day: date, *, today: bool) -> bool:

@@ -132,11 +132,11 @@ class _Draws:
         return whole_seconds(law.ppf(self.uniforms(stage)))
 
     def arrival(self) -> Seconds:
-        """When the patient is in the facility; if not there yet, given that they have not come so far."""
+        """When the patient is in the facility; if arrivals are watched, given that they have not come so far."""
         if self.case.planned_in is None or self.case.furthest is not None:
             return self.none()
         expected = self.case.planned_in - timedelta(minutes=self.scenario.options.arrive_before_min)
-        return self._instant(Stage.ARRIVAL, expected)
+        return self._instant(Stage.ARRIVAL, expected, watched=self.case.arrival_watched)
 
     def holding(self) -> Seconds:
         """What is left of the least time in holding. Its end is not stamped, so it isn't conditioned on."""
@@ -168,10 +168,12 @@ class _Draws:
         """No time at all."""
         return np.zeros(self.scenario.options.replications, dtype=np.int64)
 
-    def _instant(self, stage: Stage, expected: datetime) -> Seconds:
-        """When a delay against an expected instant ends, given that it has not so far."""
+    def _instant(self, stage: Stage, expected: datetime, *, watched: bool = True) -> Seconds:
+        """When a delay against an expected instant ends: given that it has not so far, or unseen, not before now."""
         delay = stage_law(self.scenario.laws, stage, self.case.setting)
         origin = self.scenario.seconds(expected) + round(60 * delay.origin_min)
+        if not watched:
+            return np.maximum(origin + whole_seconds(delay.law.ppf(self.uniforms(stage))), 0)
         left = _residual(delay.law, self.uniforms(stage), max(-origin, 0) / 60)
         return np.maximum(max(origin, 0) + left, 0)
 

@@ -32,6 +32,8 @@ class CaseInput:
     """Persons who can be in only one place, held from wheels in to the procedure's finish."""
     reached: tuple[tuple[Milestone, datetime], ...] = ()
     """Actual times so far."""
+    arrival_watched: bool = True
+    """False where arrivals are not recorded: then nobody is late for not having been seen."""
     list_rank: int = 0
     """Position in its room; the cases that have not entered it do so in this order."""
 
