@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from api.deps import Feed, Snapshot
 from api.worker import Worker
 from fhir_adapters.errors import FhirServerError
-from twin.errors import SimulationError
+from twin.errors import JournalError, SimulationError
 from twin.site import SiteOptions
 
 _log = structlog.get_logger(__name__)
@@ -48,7 +48,6 @@ class LiveProgram:
         self._changed = asyncio.Event()
         self._published = asyncio.Condition()
         self._stopping = asyncio.Event()
-        self._line = asyncio.Lock()
         self._latencies_seen = 0
         self._running: asyncio.Task[None] | None = None
         self._still = False
@@ -138,7 +137,7 @@ class LiveProgram:
         before = self.worker.ledger
         try:
             counts = await (self.worker.read_all() if whole else self.worker.read_changes())
-        except FhirServerError as error:
+        except (FhirServerError, JournalError) as error:
             self.worker.failed_to_read(error)
             self._metrics.read_failures.inc()
             _log.warning("reading failed", reason=str(error))
@@ -164,7 +163,7 @@ class LiveProgram:
     async def _predict(self) -> None:
         try:
             snapshot = await self.worker.predict()
-        except SimulationError as error:
+        except (SimulationError, JournalError) as error:
             _log.error("the last prediction stands", reason=str(error))
             return
         self._metrics.runs.inc()
@@ -181,8 +180,11 @@ class LiveProgram:
             await self._write()
 
     async def _write(self) -> None:
-        async with self._line:
+        try:
             told = await self.worker.write()
+        except JournalError as error:
+            _log.error("outcomes of writes are not kept", reason=str(error))
+            return
         for outcome in ("written", "conflicts", "failed"):
             self._metrics.writes.labels(outcome).inc(getattr(told, outcome))
         fresh = self.worker.latencies_s[self._latencies_seen :]

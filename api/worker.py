@@ -19,6 +19,7 @@ from fhir_adapters.errors import FhirServerError
 from fhir_adapters.guarded_write import WriteResult, write
 from fhir_adapters.normalise import Normaliser
 from fhir_adapters.write_back import Writer
+from twin.errors import JournalError
 from twin.facts import AppointmentFact, EncounterFact, Fact, Horizon, LocationFact, PatientFact, ProcedureFact
 from twin.journal import Journal, Run
 from twin.prediction.material import Orders, orders_of, timeline_differs, wanted_annotations
@@ -156,7 +157,7 @@ class Worker:
         """True where the hospital changed something since `before`; our own annotations are no news."""
         return bool(changed(before, self.ledger))
 
-    def failed_to_read(self, error: FhirServerError) -> None:
+    def failed_to_read(self, error: FhirServerError | JournalError) -> None:
         """Remember why a read failed; the twins stay as they are and grow old visibly."""
         self._feed.failing = str(error)
 

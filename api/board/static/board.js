@@ -10,7 +10,7 @@ const FRESH_S = 30;
 const STALE_S = 120;
 const SILENT_MS = 15000; // the server speaks every few seconds
 const RETRY_MS = 3000;
-const CALLS = 7;
+const LISTED = 5;
 
 const clock = new SiteClock();
 let axis = null;
@@ -72,33 +72,32 @@ function drawFigures(figures) {
 const roomName = (id) => day.suite.rooms.find((room) => room.id === id)?.name ?? "sans salle";
 
 function drawCalls() {
-  const calls = day.cases
-    .filter((item) => item.predicted_sent_for?.p50)
-    .sort((a, b) => ms(a.predicted_sent_for.p50) - ms(b.predicted_sent_for.p50))
-    .slice(0, CALLS);
-  drawList($("calls"), calls, "Plus aucun appel prévu", (item) => [
-    hm(item.predicted_sent_for.p50),
-    `${roomName(item.room)} · ${act(item)}`,
-    `entrée ${hm(item.predicted_in?.p50)}${item.predicted_in ? ` (${band(item.predicted_in)})` : ""}`,
-  ]);
+  const calls = day.cases.filter((item) => item.predicted_sent_for?.p50);
+  drawList($("calls"), calls, (item) => item.predicted_sent_for.p50, "Plus aucun appel prévu", (item) =>
+    item.predicted_in ? `entrée ${hm(item.predicted_in.p50)} (${band(item.predicted_in)})` : "");
 }
 
 function drawQueue() {
   const waiting = day.suite.queue.map((id) => day.cases.find((item) => item.case_id === id)).filter(Boolean);
-  drawList($("queue"), waiting.slice(0, CALLS), "Personne", (item) => [
-    hm(item.predicted_in?.p50 ?? item.planned_in),
-    `${roomName(item.room)} · ${act(item)}`,
-    item.planned_in ? `réservé ${hm(item.planned_in)}` : "non réservé",
-  ]);
+  drawList($("queue"), waiting, (item) => item.predicted_in?.p50 ?? item.planned_in, "Personne", () => "");
 }
 
-function drawList(node, items, none, words) {
-  const shown = items.length ? items : [null];
-  keyed(node, shown, (item) => item?.case_id ?? "none", (item) => (item ? el("li", {}, el("b"), el("em"), el("small")) : el("li", { className: "none" }, none)), (child, item) => {
-    if (!item) return;
-    child.className = item.delay_min > 30 ? "late" : "";
-    const [time, what, more] = words(item);
-    [time, what, item.delay_min > 30 ? `${more}, +${item.delay_min} min` : more].forEach((text, index) => say(child.children[index], text));
+/** The first few by time, each with its room and act, and how many more there are. */
+function drawList(node, items, timeOf, none, more) {
+  const sorted = [...items].sort((a, b) => (ms(timeOf(a)) || Infinity) - (ms(timeOf(b)) || Infinity));
+  const beyond = sorted.length - LISTED;
+  const rows = sorted.slice(0, LISTED);
+  if (beyond > 0) rows.push(`et ${beyond} autre${beyond > 1 ? "s" : ""}`);
+  if (!rows.length) rows.push(none);
+  const create = (item) => (item.case_id ? el("li", {}, el("b"), el("em"), el("small")) : el("li", { className: "none" }));
+  keyed(node, rows, (item) => item.case_id ?? "note", create, (child, item) => {
+    if (!item.case_id) return say(child, item);
+    const late = item.delay_min > 30;
+    const what = `${roomName(item.room)} · ${act(item)}`;
+    child.className = late ? "late" : "";
+    say(child.children[0], hm(timeOf(item)));
+    say(child.children[1], what);
+    say(child.children[2], [more(item), late ? `${item.delay_min} min de retard` : ""].filter(Boolean).join(", "));
     child.children[1].title = what;
   });
 }

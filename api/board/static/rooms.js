@@ -115,7 +115,9 @@ function drawCases(node, mine, axis, now) {
     const end = Math.max(to, from + 60000);
     const share = (instant) => percent((instant - from) / (end - from));
     const shown = child.classList.contains("shown") ? " shown" : "";
-    child.className = `case ${kindOf(item)}${shown}`;
+    // Where most of the label lies on the fading part, it takes the colour of the page's text.
+    const thin = tick !== undefined && solid - from < (tick - from) / 2 ? " thin" : "";
+    child.className = `case ${kindOf(item)}${thin}${shown}`;
     child.setAttribute("aria-label", sentence(item));
     place(child, axis, from, end);
     child.style.setProperty("--solid", share(solid));

@@ -1,0 +1,72 @@
+"""The command as an installed program, and what it printed."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+JUMEAU = str(Path(sys.executable).with_name("jumeau"))
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """Exit code and both outputs of one call."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """The JSON on stdout of a call that went well."""
+        assert self.code == 0, self.err
+        read: dict[str, Any] = json.loads(self.out)
+        return read
+
+    @property
+    def patches(self) -> list[dict[str, Any]]:
+        """The patches among the lines on stderr."""
+        return [json.loads(line) for line in self.err.splitlines() if line.startswith("{")]
+
+    @property
+    def complaint(self) -> str:
+        """The one line that says what is wrong."""
+        lines = [line for line in self.err.splitlines() if line.startswith("jumeau: ")]
+        assert len(lines) == 1, self.err
+        assert "Traceback" not in self.err
+        return lines[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Jumeau:
+    """An installation: its folder (database and key) and its settings."""
+
+    folder: Path
+    url: str
+    settings: tuple[tuple[str, str], ...] = (("JUMEAU_WRITE_BACK__MODE", "annotate"),)
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """The variables that the program sees; None of the caller's own."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("JUMEAU_")}
+        own = {"JUMEAU_FHIR__BASE_URL": self.url, "JUMEAU_DATABASE_URL": f"sqlite:///{self.folder}/twin.db"}
+        return {**inherited, **own, **dict(self.settings), **more}
+
+    def __call__(self, *arguments: str, **more: str) -> Ran:
+        """Run one command to its end."""
+        told = subprocess.run(
+            [JUMEAU, *arguments],
+            env=self.environment(**more),
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        return Ran(told.returncode, told.stdout, told.stderr)
+
+    def once(self, at: str, *arguments: str, **more: str) -> Ran:
+        """`run --once --json --at`."""
+        return self("run", "--once", "--json", "--at", at, *arguments, **more)

@@ -1,0 +1,66 @@
+"""What a stranger does differently. The defaults are a plain server by the book."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """Each field is something seen on a real server, or allowed by the specification."""
+
+    base: str = "/fhir"
+    # Versions
+    version_ids: Literal["number", "uuid"] = "number"
+    tells_version: bool = True
+    """meta.versionId stands in the body."""
+    etag: Literal["weak", "strong", "none"] = "weak"
+    history: bool = True
+    identical_makes_version: bool = True
+    last_updated: Literal["millis", "seconds", "offset", "none"] = "millis"
+    # Writes
+    stale: Literal[409, 412, 0] = 412
+    """Answer to an If-Match of another version; 0 ignores it."""
+    patch: Literal[200, 400, 405, 415, 501] = 200
+    """200: JSON Patch is understood."""
+    failed_test: Literal[400, 422] = 422
+    patch_answers_body: bool = True
+    patch_answers_etag: bool = True
+    put_answers_body: bool = True
+    doubles: bool = False
+    """JSON Patch turns every decimal of the resource into a double."""
+    strips: bool = False
+    """Unknown extensions are dropped, with a 200."""
+    rejects: bool = False
+    """Unknown extensions are refused with 422 that names the url."""
+    drops: int = 0
+    """The first writes are done, and the connection is closed without an answer."""
+    deleted: Literal[410, 404] = 410
+    # Searches
+    page: int = 1000
+    """Largest page, whatever _count says."""
+    paging: Literal["offset", "token", "relative", "path"] = "offset"
+    tells_total: bool = True
+    tells_time: bool = True
+    """Bundle.meta.lastUpdated."""
+    full_urls: bool = True
+    outcome_entry: bool = False
+    unknown_params: Literal[400, 0] = 0
+    """Answer to a parameter that isn't known; 0 ignores it."""
+    lacks: frozenset[str] = frozenset()
+    """Search parameters that it doesn't know: date, _lastUpdated, _sort, status, _id, _count."""
+    lacks_types: frozenset[str] = frozenset()
+    """Resource types that it answers 404 for."""
+    bad: tuple[Any, ...] = ()
+    """Entries that stand among those of every Appointment search."""
+    # Manners
+    busy: int = 0
+    """So many requests first are answered with `busy_status`."""
+    busy_status: Literal[429, 503] = 429
+    retry_after: str = "1"
+    refuses: Literal[0, 401, 403] = 0
+    refuses_writes: Literal[0, 401, 403] = 0
+    html: bool = False
+    """Every answer is a page of HTML, as a proxy gives it."""
+    redirects: bool = False
+    gzips: bool = False
+    slow_s: float = 0.0
