@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from api.settings import Settings
 from api.worker import Parts, Worker
@@ -15,8 +14,8 @@ from fhir_adapters.client import FhirClient
 from fhir_adapters.normalise import Mapping, Normaliser, default_mapping, load_mapping
 from fhir_adapters.pseudonyms import Pseudonyms, load_or_create_key, new_key
 from fhir_adapters.write_back import Writer
-from twin.errors import SettingsError
 from twin.journal import Journal
+from twin.journal.store import MEMORY, name_of
 from twin.simulation.replications import SimulationWorker
 from twin.timebase import Clock
 
@@ -88,12 +87,7 @@ def _reading(mapping: Mapping) -> str:
 
 def _key(settings: Settings) -> bytes:
     """The key of the pseudonyms: the file named, else one beside the SQLite file; in memory for `:memory:`."""
+    database = name_of(settings.database_url)  # refuses what is no database, before a key is made for it
     if settings.privacy.key_file is not None:
         return load_or_create_key(settings.privacy.key_file)
-    parts = urlsplit(settings.database_url)
-    if not parts.scheme.startswith("sqlite"):
-        raise SettingsError("privacy.key_file: name the file that holds the key of the pseudonyms")
-    path = parts.path.removeprefix("/")
-    if path in ("", ":memory:"):
-        return new_key()
-    return load_or_create_key(Path(f"{path}.key"))
+    return new_key() if database == MEMORY else load_or_create_key(Path(f"{database}.key"))

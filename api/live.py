@@ -1,6 +1,7 @@
 """The living program: reading, predicting and writing as tasks of one event loop, beside the API."""
 
 import asyncio
+from collections.abc import Iterable
 from datetime import datetime
 
 import structlog
@@ -51,6 +52,7 @@ class LiveProgram:
         self._latencies_seen = 0
         self._running: asyncio.Task[None] | None = None
         self._still = False
+        self._warned: set[str] = set()
 
     # --- api.deps.Program ---------------------------------------------------------------------------------------------
 
@@ -144,9 +146,15 @@ class LiveProgram:
             return False
         self._metrics.read.inc(counts.read)
         self._metrics.quarantined.inc(counts.quarantined)
+        self._warn(counts.warnings)
         if whole or self.worker.has_news(before):
             self._changed.set()
         return True
+
+    def _warn(self, warnings: Iterable[str]) -> None:
+        for warning in set(warnings) - self._warned:
+            self._warned.add(warning)
+            _log.warning(warning)
 
     async def _predict_on(self) -> None:
         every_s = self.worker.parts.settings.simulation.every_s

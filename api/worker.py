@@ -15,16 +15,17 @@ from api.deps import Feed, RunInfo, Snapshot
 from api.settings import Settings
 from fhir_adapters import sync
 from fhir_adapters.client import FhirClient
-from fhir_adapters.errors import FhirServerError
+from fhir_adapters.errors import FhirServerError, RefusedError
 from fhir_adapters.guarded_write import WriteResult, write
 from fhir_adapters.normalise import Normaliser
 from fhir_adapters.write_back import Writer
 from twin.errors import JournalError
 from twin.facts import AppointmentFact, EncounterFact, Fact, Horizon, LocationFact, PatientFact, ProcedureFact
 from twin.journal import Journal, Run
-from twin.prediction.material import Orders, orders_of, timeline_differs, wanted_annotations
+from twin.prediction import MODEL
+from twin.prediction.material import Orders, differs, orders_of, wanted_annotations
 from twin.prediction.models import models_of
-from twin.prediction.predict import Issue, days_to_predict, room_ends_of, scenario_of, timelines_of
+from twin.prediction.predict import Issue, days_to_predict, result_hash, room_ends_of, scenario_of, timelines_of
 from twin.projections.ledger import Ledger, changed, fold
 from twin.projections.places import places_of
 from twin.projections.suite_twin import SuiteTwin, suite_twin
@@ -32,7 +33,7 @@ from twin.simulation.replications import SimulationWorker
 from twin.simulation.result import Futures
 from twin.site import SiteOptions
 from twin.timebase import Clock, monotonic, site_date, wall_now
-from twin.timeline import PredictedRoomEnd, PredictedTimeline, WriteOrder
+from twin.timeline import Annotation, PredictedRoomEnd, PredictedTimeline, WriteOrder
 
 _log = structlog.get_logger(__name__)
 _RECONCILED = (AppointmentFact, EncounterFact, ProcedureFact, LocationFact)
@@ -92,6 +93,8 @@ class Written:
 class _Feed:
     read_at: float | None = None
     failing: str | None = None
+    frozen: str | None = None
+    """Why the last reconcile took nothing as deleted."""
     quarantined: set[tuple[str, str, str]] = field(default_factory=set)
 
 
@@ -112,7 +115,7 @@ class Worker:
         self._futures: dict[date, tuple[str, Futures]] = {}
         self._pending: dict[str, datetime] = {}
         self._covered: frozenset[str] = frozenset()
-        self._stored: dict[str, PredictedTimeline] = {}
+        self._stored: dict[str, Annotation] = {}
         self._number = 0
 
     # --- reading ------------------------------------------------------------------------------------------------------
@@ -207,17 +210,24 @@ class Worker:
     async def _reconcile(self, batch: sync.Batch, horizon: Horizon, counts: Counts) -> None:
         known = {ref for ref in self._expected(horizon) if ref.partition("/")[0] in batch.complete}
         absent = sorted(known - batch.refs)
+        self._feed.frozen = None
         for resource_type in sorted(batch.complete):
             mine = [ref for ref in absent if ref.startswith(f"{resource_type}/")]
             all_known = sum(1 for ref in known if ref.startswith(f"{resource_type}/"))
             if sync.mass_absence(len(mine), all_known):
-                self._feed.failing = (
-                    f"{len(mine)} of {all_known} {resource_type} are absent at once: nothing is taken as deleted"
-                )
-                _log.error("mass absence: reconcile frozen", type=resource_type, absent=len(mine), known=all_known)
+                self._freeze(f"{len(mine)} of {all_known} {resource_type} are absent at once", counts)
                 absent = [ref for ref in absent if ref not in mine]
         if absent:
-            await self._take(await sync.read_missing(self.parts.client, self.parts.normaliser, absent), counts)
+            try:
+                missing = await sync.read_missing(self.parts.client, self.parts.normaliser, absent)
+            except RefusedError as error:
+                self._freeze(str(error), counts)
+            else:
+                await self._take(missing, counts)
+
+    def _freeze(self, reason: str, counts: Counts) -> None:
+        self._feed.frozen = f"{reason}: what is absent is not taken as deleted"
+        counts.warnings.append(self._feed.frozen)
 
     def _expected(self, horizon: Horizon) -> Iterable[str]:
         """Refs that a read of the whole horizon must show if they are still there."""
@@ -251,6 +261,7 @@ class Worker:
         """Fold the twins as they stand now, simulate, and publish a snapshot. SimulationError: the old one stands."""
         started = monotonic()
         covered = frozenset(self._pending)
+        position = await asyncio.to_thread(self.parts.journal.position)
         suite = await self._suite()
         run_id = uuid.uuid4().urn
         settings = self.parts.settings
@@ -264,7 +275,7 @@ class Worker:
                 room_ends = room_ends_of(suite, futures, issue, zone)
         options = settings.simulation_options()
         info = RunInfo(run_id, suite.now, options.seed, options.replications, seconds=monotonic() - started)
-        await self._append_run(info, timelines, room_ends)
+        await self._append_run(info, timelines, room_ends, position=position)
         self._number += 1
         self._covered = covered
         places = places_of(self.ledger, self.parts.site)
@@ -292,14 +303,19 @@ class Worker:
         info: RunInfo,
         timelines: Mapping[str, PredictedTimeline],
         room_ends: Mapping[str, tuple[PredictedRoomEnd, ...]],
+        *,
+        position: int,
     ) -> None:
+        """A run is a row; of its predictions those that moved materially are kept, the others can be made again."""
         options = self.parts.settings.material_options()
+        made = {case_id: Annotation(timeline=timeline) for case_id, timeline in timelines.items()}
+        made |= {ref: Annotation(room_ends=ends) for ref, ends in room_ends.items()}
         moved = {
-            case_id: timeline
-            for case_id, timeline in timelines.items()
-            if (kept := self._stored.get(case_id)) is None or timeline_differs(timeline, kept, options)
+            subject
+            for subject, annotation in made.items()
+            if (kept := self._stored.get(subject)) is None or differs(annotation, kept, options)
         }
-        self._stored = {case_id: moved.get(case_id) or self._stored[case_id] for case_id in timelines}
+        self._stored = {subject: made[subject] if subject in moved else self._stored[subject] for subject in made}
         run = Run(
             id=info.id,
             at=info.at,
@@ -307,8 +323,17 @@ class Worker:
             replications=info.replications,
             code_version=self.parts.code_version,
             wall_at=wall_now(),
+            model=MODEL,
+            result_hash=result_hash(timelines, room_ends),
+            position=position,
         )
-        await asyncio.to_thread(self.parts.journal.append_run, self.server, run, moved, room_ends)
+        await asyncio.to_thread(
+            self.parts.journal.append_run,
+            self.server,
+            run,
+            {case_id: timeline for case_id, timeline in timelines.items() if case_id in moved},
+            {ref: ends for ref, ends in room_ends.items() if ref in moved},
+        )
 
     # --- writing back -------------------------------------------------------------------------------------------------
 
@@ -400,7 +425,7 @@ class Worker:
         return Feed(
             server=self.server,
             age_s=age,
-            failing=self._feed.failing,
+            failing=self._feed.failing or self._feed.frozen,
             quarantined=len(self._feed.quarantined),
             writing=self.parts.writer.halted or mode,
         )

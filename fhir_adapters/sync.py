@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from fhir_adapters import links
 from fhir_adapters.client import FhirClient, Page, Params
-from fhir_adapters.errors import NotFoundError, RejectedError
+from fhir_adapters.errors import NotFoundError, RefusedError, RejectedError
 from fhir_adapters.normalise import Normaliser, Reading
 from twin.facts import Deleted, Fact, Horizon, Quarantined, VersionKey
 from twin.timebase import wall_now
@@ -75,14 +75,17 @@ async def read_horizon(
     """Everything of the horizon, a day of margin on both sides; the types are read concurrently.
 
     `extra` gives more search parameters per type. A type whose filters the server refuses (400) is read whole; one that
-    it doesn't know (404) is left out, and both are warned about. Raises FhirServerError.
+    it doesn't know (404) is left out, and both are warned about. Raises FhirServerError, also where it knows none.
     """
     given = extra or {}
     readings = (
         _read_type(client, _Gathered(normaliser, observed_at), name, _searches(name, horizon, given.get(name, ())))
         for name in CLINICAL_TYPES
     )
-    return _joined(await _together(readings))
+    batch = _joined(await _together(readings))
+    if not batch.complete:
+        raise NotFoundError("the server offers no resource type of a surgical day: is its base URL right?", status=404)
+    return batch
 
 
 def _searches(resource_type: str, horizon: Horizon, extra: Params) -> list[list[tuple[str, str]]]:
@@ -127,19 +130,33 @@ def _stamp(since: datetime, overlap_s: float) -> str:
 async def read_patients(
     client: FhirClient, normaliser: Normaliser, ids: Iterable[str], *, observed_at: datetime | None = None
 ) -> Batch:
-    """The Patients of these real ids, some at a time; those that a search doesn't give are read one by one."""
+    """The Patients of these real ids, some at a time; those that a search doesn't give are read one by one.
+
+    Those that may not be read (401, 403) or are not offered at all are left out with a warning: cases do without.
+    """
     wanted = sorted({one for one in ids if links.is_id(one)})
     chunks = [wanted[at : at + ID_CHUNK] for at in range(0, len(wanted), ID_CHUNK)]
     gathered = [_Gathered(normaliser, observed_at) for _ in chunks]
-    await _together(
-        _gather(client, into, "Patient", [("_id", ",".join(chunk)), ("_count", str(ID_CHUNK))])
-        for into, chunk in zip(gathered, chunks, strict=True)
-    )
+    try:
+        await _together(
+            _search_patients(client, into, chunk) for into, chunk in zip(gathered, chunks, strict=True)
+        )
+    except (NotFoundError, RefusedError) as error:
+        return Batch(warnings=(f"Patients are not read: {error}",))
     found = set().union(*(into.ids for into in gathered))
     missing = await _read_each(
         client, normaliser, [f"Patient/{one}" for one in wanted if one not in found], observed_at
     )
     return _direct([*(into.batch("Patient") for into in gathered), missing])
+
+
+async def _search_patients(client: FhirClient, into: "_Gathered", ids: Sequence[str]) -> None:
+    try:
+        await _gather(client, into, "Patient", [("_id", ",".join(ids)), ("_count", str(ID_CHUNK))])
+    except RejectedError as error:
+        if error.status != 400:
+            raise
+        # No search by `_id` here: each is read by itself.
 
 
 async def read_missing(
@@ -220,6 +237,10 @@ async def _read_one(client: FhirClient, normaliser: Normaliser, ref: str, observ
         at = (error.server_time or into.observed_at).astimezone(UTC)
         key = VersionKey(normaliser.server, resource_type, resource_id, DELETED, at)
         return Batch(facts=(Fact(key, DELETED, Deleted()),), read=0)
+    except RefusedError:
+        if resource_type != "Patient":
+            raise
+        return Batch(warnings=("Patient: some may not be read",))
     into.take(answer.json())
     return into.batch(resource_type)
 
@@ -323,5 +344,5 @@ def _joined(batches: Sequence[Batch]) -> Batch:
         cursor={name: at for batch in batches for name, at in batch.cursor.items()},
         patient_ids=frozenset().union(*(batch.patient_ids for batch in batches)),
         complete=frozenset().union(*(batch.complete for batch in batches)),
-        warnings=tuple(warning for batch in batches for warning in batch.warnings),
+        warnings=tuple(dict.fromkeys(warning for batch in batches for warning in batch.warnings)),
     )

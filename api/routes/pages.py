@@ -3,7 +3,10 @@
 from pathlib import Path
 
 from fastapi import APIRouter
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, HTMLResponse
+
+from api.deps import TheProgram
+from api.routes.document import TheDocuments
 
 BOARD = Path(__file__).parent.parent / "board"
 
@@ -11,16 +14,18 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/")
-async def board() -> FileResponse:
-    """The page of the day."""
-    return _page("board.html")
+async def board(program: TheProgram, documents: TheDocuments) -> HTMLResponse:
+    """The page of the day, with the newest document in it: complete at first sight, before its stream opens."""
+    snapshot = program.snapshot
+    # Inside a script element only `<` could end it; as an escape it is the same JSON.
+    day = documents.of(program, snapshot).json.decode().replace("<", "\\u003c") if snapshot else "null"
+    page = (BOARD / "templates" / "board.html").read_text("utf-8").replace(">null</script>", f">{day}</script>")
+    return HTMLResponse(page)
 
 
 @router.get("/docs")
 async def docs() -> FileResponse:
     """The operations of /openapi.json, readable without the internet."""
-    return _page("docs.html")
-
-
-def _page(name: str) -> FileResponse:
-    return FileResponse(BOARD / "templates" / name, media_type="text/html", headers={"Cache-Control": "no-cache"})
+    return FileResponse(
+        BOARD / "templates" / "docs.html", media_type="text/html", headers={"Cache-Control": "no-cache"}
+    )

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,32 @@ class Ran:
         return lines[0]
 
 
+class Warm:
+    """A process that has imported the program already and forks a child for each call: the same, two seconds sooner."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("warm.py"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __call__(self, arguments: Sequence[str], environment: Mapping[str, str], folder: Path) -> Ran:
+        """One call of the command."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        told = {"argv": ["jumeau", *arguments], "env": dict(environment), "cwd": str(folder)}
+        self._process.stdin.write(json.dumps(told) + "\n")
+        self._process.stdin.flush()
+        code = int(self._process.stdout.readline())
+        return Ran(code, (folder / "stdout").read_text(), (folder / "stderr").read_text())
+
+    def close(self) -> None:
+        """End it."""
+        self._process.communicate()
+
+
 @dataclass(frozen=True, slots=True)
 class Jumeau:
     """An installation: its folder (database and key) and its settings."""
@@ -47,6 +74,7 @@ class Jumeau:
     folder: Path
     url: str
     settings: tuple[tuple[str, str], ...] = (("JUMEAU_WRITE_BACK__MODE", "annotate"),)
+    warm: Warm | None = None
 
     def environment(self, **more: str) -> dict[str, str]:
         """The variables that the program sees; None of the caller's own."""
@@ -56,6 +84,8 @@ class Jumeau:
 
     def __call__(self, *arguments: str, **more: str) -> Ran:
         """Run one command to its end."""
+        if self.warm is not None:
+            return self.warm(arguments, self.environment(**more), self.folder)
         told = subprocess.run(
             [JUMEAU, *arguments],
             env=self.environment(**more),

@@ -1,6 +1,7 @@
 """A stranger over HTTP on 127.0.0.1."""
 
 import gzip
+import socket
 import time
 import uuid
 from dataclasses import replace
@@ -24,23 +25,16 @@ _FHIR = "application/fhir+json;charset=utf-8"
 class Stranger:
     """One server with its traits. A context manager; `requests` are (method, path) as they came."""
 
-    def __init__(self, traits: Traits | None = None, *resources: Json, port: int = 0) -> None:
+    def __init__(self, traits: Traits | None = None, *resources: Json) -> None:
         self.traits = traits or Traits()
         self.store = Store(self.traits)
         self.requests: list[tuple[str, str]] = []
         self.lock = Lock()
         self.tokens: dict[str, tuple[str, list[tuple[str, str]], int]] = {}
         self.left = {"busy": self.traits.busy, "drops": self.traits.drops}
-        self._http = _Listening(("127.0.0.1", port), _Handler)
-        self._http.stranger = self
-        self._thread = Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self.port = 0
         for resource in resources:
             self.put(resource)
-
-    @property
-    def port(self) -> int:
-        """Where it listens."""
-        return int(self._http.server_address[1])
 
     @property
     def url(self) -> str:
@@ -74,22 +68,56 @@ class Stranger:
         """How many writes came over HTTP."""
         return sum(method != "GET" for method, _ in self.requests)
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
+        """Listen, on the port of before where there was one."""
+        self._http = _Listening(("127.0.0.1", self.port), _Handler)
+        self._http.stranger = self
+        self.port = int(self._http.server_address[1])
+        self._thread = Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self._thread.start()
+
+    def stop(self) -> None:
+        """Be away, with all connections."""
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
+        self._http.hang_up()
+
+    def __enter__(self) -> Self:
+        self.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()
+        self.stop()
 
 
 class _Listening(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
     stranger: Stranger
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self._open: set[socket.socket] = set()
+        super().__init__(address, handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Connections are remembered: a server that goes away takes them along."""
+        self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._open.discard(request)
+        super().shutdown_request(request)
+
+    def hang_up(self) -> None:
+        """Close what is open."""
+        for one in list(self._open):
+            try:
+                one.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # gone already
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is no news."""
@@ -128,7 +156,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _unwilling(self, path: str) -> bool:
         traits = self.traits
         refused = traits.refuses or (traits.refuses_writes if self.command != "GET" else 0)
-        if self.it.left["busy"] > 0:
+        if self.it.left["busy"] > 0 and self.headers.get("User-Agent") == "jumeau":
             self.it.left["busy"] -= 1
             self._outcome(traits.busy_status, "busy", {"Retry-After": traits.retry_after} if traits.retry_after else {})
         elif refused:
@@ -139,6 +167,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(302, b"", {"Location": f"http://127.0.0.1:{self.it.port}/elsewhere{path}"})
         elif not path.startswith(traits.base):
             self._outcome(404, "not here")
+        elif "/".join(self.way) in self.traits.hidden:
+            self._outcome(403, "not for you")
         else:
             return False
         return True
@@ -184,7 +214,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._outcome(self.traits.unknown_params, f"unknown parameter {unknown[0]}")
             return
         used = [(name, value) for name, value in params if name in known]
-        found = self.it.store.search(kind, used)
+        shown = self.it.store.search(kind, used)
+        found = [one for one in shown if f"{kind}/{one['id']}" not in self.traits.hidden]
         offset = int(dict(params).get("_offset", offset))
         asked = next((int(value) for name, value in used if name == "_count"), 20)
         size = min(asked, self.traits.page)

@@ -58,6 +58,8 @@ class Traits:
     busy_status: Literal[429, 503] = 429
     retry_after: str = "1"
     refuses: Literal[0, 401, 403] = 0
+    hidden: frozenset[str] = frozenset()
+    """`Type/id`, or `Type`, that we may not see: left out of searches, 403 to a direct read."""
     refuses_writes: Literal[0, 401, 403] = 0
     html: bool = False
     """Every answer is a page of HTML, as a proxy gives it."""

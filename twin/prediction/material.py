@@ -47,17 +47,21 @@ def wanted_annotations(
 
 
 def orders_of(wanted: Mapping[str, Annotation], ledger: Ledger, *, now: datetime, options: MaterialOptions) -> Orders:
-    """Compare what is wanted with what is carried, resource by resource."""
+    """Compare what is wanted with what is carried, resource by resource.
+
+    Where another installation has annotated a resource, ours stays away from it (and goes, where it is still there).
+    """
     orders: list[WriteOrder] = []
     unchanged = 0
     for ref in sorted(wanted.keys() | {ref for ref, known in ledger.resources.items() if known.newest.carried.present}):
         resource = ledger.resources.get(ref)
         if resource is None or resource.deleted:
             continue
-        reason = _reason(wanted.get(ref), resource, now=now, options=options)
+        ours = None if resource.newest.carried.foreign else wanted.get(ref)
+        reason = _reason(ours, resource, now=now, options=options)
         if reason:
-            orders.append(WriteOrder(ref, wanted.get(ref), reason))
-        elif ref in wanted:
+            orders.append(WriteOrder(ref, ours, reason))
+        elif ours is not None:
             unchanged += 1
     return Orders(tuple(orders), unchanged)
 
@@ -65,7 +69,7 @@ def orders_of(wanted: Mapping[str, Annotation], ledger: Ledger, *, now: datetime
 def _reason(wanted: Annotation | None, resource: Resource, *, now: datetime, options: MaterialOptions) -> str | None:
     carried = resource.newest.carried
     if wanted is None:
-        return "over"
+        return "over" if carried.present else None
     if carried.annotation is None:
         return "unreadable" if carried.present else "new"
     if differs(wanted, carried.annotation, options):

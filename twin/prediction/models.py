@@ -35,7 +35,7 @@ class Models:
 
 def models_of(twins: Iterable[PatientTwin], options: DurationOptions) -> Models:
     """Learn from every finished case with well known times, in the order in which they finished."""
-    known = list(twins)
+    known = [twin for twin in twins if twin.live]
     booked = [
         minutes for twin in known if (minutes := booked_room_min(twin.booked_min, options.booked_interval)) is not None
     ]

@@ -1,5 +1,6 @@
 """From the live twins to a scenario, and from its futures to predicted timelines."""
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from twin.prediction import MODEL
 from twin.prediction.models import Models, surgical_features
 from twin.projections.patient_twin import PatientTwin
 from twin.projections.stamps import reached_map
-from twin.projections.suite_twin import RoomTwin, SuiteTwin
+from twin.projections.suite_twin import RoomTwin, SuiteTwin, in_pacu
 from twin.simulation.draws import Seconds
 from twin.simulation.result import Futures
 from twin.simulation.scenario import CaseInput, RoomInput, Scenario
@@ -50,7 +51,7 @@ def scenario_of(
     """The state that a day is simulated from: today's as it stands, a later day's from its midnight on."""
     today = day == suite.day
     now = suite.now if today else day_start(day, site.timezone)
-    twins = [twin for twin in suite.cases.values() if twin.live and _takes_part(twin, day, today=today)]
+    twins = [twin for twin in suite.cases.values() if twin.live and _takes_part(twin, day, now, today=today)]
     ranks = _list_ranks(twins, now)
     watched = _arrivals_watched(twins)
     return Scenario(
@@ -72,10 +73,14 @@ def _arrivals_watched(twins: Iterable[PatientTwin]) -> bool:
     return 2 * len(seen) >= len(entered) if entered else any(_waiting(twin) for twin in twins)
 
 
-def _takes_part(twin: PatientTwin, day: date, *, today: bool) -> bool:
-    if twin.day == day:
-        return twin.status in _OPEN or (today and not twin.is_reached(Milestone.FACILITY_DISCHARGE))
-    return today and twin.in_room
+def _takes_part(twin: PatientTwin, day: date, now: datetime, *, today: bool) -> bool:
+    """True where something of a case is still to come: not of one that is told to be done without having been seen."""
+    if twin.day == day and twin.status in _OPEN:
+        return True
+    if not today or twin.day > day:
+        return False
+    gone = twin.is_reached(Milestone.FACILITY_DISCHARGE) or not twin.is_reached(Milestone.PATIENT_OUT_OF_ROOM)
+    return (twin.day == day and not gone) or twin.in_room or in_pacu(twin, now)
 
 
 def _list_ranks(twins: Iterable[PatientTwin], now: datetime) -> Mapping[str, int]:
@@ -195,3 +200,15 @@ def _shares(blocks: tuple[Block, ...]) -> Iterable[tuple[Block, datetime, dateti
 
 
 _LONG_AGO = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+def result_hash(
+    timelines: Mapping[str, PredictedTimeline], room_ends: Mapping[str, tuple[PredictedRoomEnd, ...]]
+) -> str:
+    """Names what a run predicted: equal for the same twins, seed and code, whatever the run is called."""
+    told = [(case_id, timelines[case_id].stages) for case_id in sorted(timelines)]
+    ends = [
+        (ref, [(e.session_start, e.p10, e.p50, e.p90, e.overrun_probability) for e in room_ends[ref]])
+        for ref in sorted(room_ends)
+    ]
+    return hashlib.blake2b(repr((told, ends)).encode(), digest_size=16).hexdigest()

@@ -67,12 +67,15 @@ class Ledger:
         return content if isinstance(content, kind) else None
 
 
-def order(fact: Fact) -> tuple[datetime, int, str]:
-    """Which version is newer: by lastUpdated, then by number where the version is one, else by its name."""
+def order(fact: Fact) -> tuple[datetime, int, str, str]:
+    """Which version is newer: by lastUpdated, then by number where the version is one, else by its name.
+
+    Two of the same name with other contents (a restored server) have an order too, if a meaningless one.
+    """
     key = fact.key
     deleted = isinstance(fact.assertion, Deleted)
     number = int(key.version_id) if key.version_id.isdecimal() else 0
-    return key.last_updated + (_DELETE_AFTER if deleted else timedelta()), number, key.version_id
+    return key.last_updated + (_DELETE_AFTER if deleted else timedelta()), number, key.version_id, fact.content_hash
 
 
 def fold(ledger: Ledger, facts: Iterable[Fact]) -> Ledger:

@@ -19,11 +19,12 @@ NO_CONCEPT = Concept()
 NO_TIMES = Times()
 NO_LINKS = Links("")
 MAX_BOOKED_MIN = 24 * 60.0
-_IN_ROOM = frozenset(
-    milestone
-    for milestone in Milestone
-    if Milestone.PATIENT_IN_ROOM.rank <= milestone.rank < Milestone.PATIENT_OUT_OF_ROOM.rank
-)
+_OPEN_STAY = frozenset({"arrived", "triaged", "in-progress", "onleave"})
+_TOLD = {
+    "cancelled": CaseStatus.CANCELLED,
+    "noshow": CaseStatus.NO_SHOW,
+    "entered-in-error": CaseStatus.ENTERED_IN_ERROR,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class PatientTwin:
     day: date
     aliases: tuple[str, ...] = ()
     patient: str | None = None
-    """The patient's pseudonym."""
+    """The patient's pseudonym, after merges the surviving one."""
     setting: CareSetting = CareSetting.UNKNOWN
     room: str | None = None
     planned_room: str | None = None
@@ -65,6 +66,13 @@ class PatientTwin:
             following = Milestone.PATIENT_IN_ROOM if milestone is Milestone.ROOM_READY else None
             return self.times.get(milestone) is not None or (following is not None and self.is_reached(following))
         return milestone.rank <= self.frontier
+
+    @property
+    def entered(self) -> datetime | None:
+        """The first time known of the patient in the room."""
+        inside = range(Milestone.PATIENT_IN_ROOM.rank, Milestone.PATIENT_OUT_OF_ROOM.rank)
+        known = (a.at for a in self.times.reached if a.milestone.rank in inside)
+        return next(known, None)
 
     @property
     def in_room(self) -> bool:
@@ -107,15 +115,15 @@ def patient_twin(case: Links, context: Context) -> PatientTwin:
     times = times_of(case, ledger, places, clock=context.clock, now=context.now)
     planned_in, planned_out, booked_min = _planned(booked)
     planned_room = _room_of(booked.locations if booked else (), places)
-    visited = case.visits[-1].room if case.visits and times.get(Milestone.PATIENT_IN_ROOM) else None
+    visited = next((v.room for v in reversed(case.visits) if v.start and v.start <= context.now), None)
     operated = _room_of([act.location for act in acts if act.location], places)
     return PatientTwin(
         case_id=case.case_id,
         server=case.server,
         aliases=case.aliases,
-        status=_status(case, context, times, booked, acts),
-        day=_day(context, times, planned_in, case),
-        patient=next((fact.patient for fact in (booked, *acts, *stays) if fact and fact.patient), None),
+        status=_status(case, context, times, booked=booked, acts=acts, stays=stays),
+        day=_day(case, context, times, planned=planned_in or next((act.start for act in acts if act.start), None)),
+        patient=case.patient,
         setting=_setting(stays, acts, booked),
         room=visited or operated or planned_room or next((v.room for v in case.visits), None),
         planned_room=planned_room,
@@ -138,8 +146,10 @@ def patient_twin(case: Links, context: Context) -> PatientTwin:
 
 def carrier_of(case: Links, ledger: Ledger) -> str | None:
     """Its Appointment, else its first Procedure, else the Encounter of the room's movement; never the stay."""
-    for ref in (case.appointment, *case.procedures):
-        if ref and (resource := ledger.resources.get(ref)) and not resource.deleted:
+    booked = ledger.get(case.appointment, AppointmentFact)
+    acts = [(ref, act) for ref in case.procedures if (act := ledger.get(ref, ProcedureFact)) is not None]
+    for ref, fact in [(case.appointment, booked), *acts]:
+        if fact is not None and fact.status != "entered-in-error":
             return ref
     for visit in case.visits:
         encounter = ledger.get(visit.encounter, EncounterFact)
@@ -169,58 +179,60 @@ def _room_of(locations: tuple[str, ...] | list[str], places: Places) -> str | No
 
 
 def _status(
-    case: Links, context: Context, times: Times, booked: AppointmentFact | None, acts: list[ProcedureFact]
+    case: Links,
+    context: Context,
+    times: Times,
+    *,
+    booked: AppointmentFact | None,
+    acts: list[ProcedureFact],
+    stays: list[EncounterFact],
 ) -> CaseStatus:
     """Evidence of a patient in the room weighs more than what the booking says; a discharge alone is none."""
-    ranks = [a.milestone.rank for a in times.reached if a.milestone not in ROOM_MILESTONES]
-    operated = any(Milestone.PATIENT_IN_ROOM.rank <= rank < Milestone.FACILITY_DISCHARGE.rank for rank in ranks)
-    left = max(ranks, default=-1) >= Milestone.PATIENT_OUT_OF_ROOM.rank
-    if operated:
-        entered = times.get(Milestone.PATIENT_IN_ROOM) or times.get(Milestone.INCISION)
-        stale = entered is not None and context.now - entered > IMPLAUSIBLE_IN_ROOM
-        return CaseStatus.DONE if left or stale else CaseStatus.IN_PROGRESS
-    told = _status_told(case, context, booked, acts)
-    return CaseStatus.DONE if left and told is CaseStatus.PLANNED else told
-
-
-def _status_told(
-    case: Links, context: Context, booked: AppointmentFact | None, acts: list[ProcedureFact]
-) -> CaseStatus:
-    """What the statuses of booking and acts say of a patient who is not known to have entered the room."""
+    reached = [actual for actual in times.reached if actual.milestone not in ROOM_MILESTONES]
+    furthest = max((actual.milestone.rank for actual in reached), default=-1)
+    left = furthest >= Milestone.PATIENT_OUT_OF_ROOM.rank
+    room = range(Milestone.PATIENT_IN_ROOM.rank, Milestone.FACILITY_DISCHARGE.rank)
+    entered = next((actual.at for actual in reached if actual.milestone.rank in room), None)
+    if entered is not None:
+        return CaseStatus.DONE if left or context.now - entered > IMPLAUSIBLE_IN_ROOM else CaseStatus.IN_PROGRESS
     if case.appointment and context.ledger.resources[case.appointment].deleted:
-        booked = None
-        if not case.visits and not acts:
-            return CaseStatus.DELETED
-    told = {
-        "cancelled": CaseStatus.CANCELLED,
-        "noshow": CaseStatus.NO_SHOW,
-        "entered-in-error": CaseStatus.ENTERED_IN_ERROR,
-        "fulfilled": CaseStatus.DONE,
-    }
-    if booked is not None and booked.status in told:
-        return told[booked.status]
-    if acts and all(act.status == "not-done" for act in acts):
-        return CaseStatus.CANCELLED
-    if booked is None and not case.visits:
-        if not acts:
-            return CaseStatus.DELETED
-        if all(act.status == "entered-in-error" for act in acts):
-            return CaseStatus.ENTERED_IN_ERROR
-    if acts and all(act.status in ("completed", "stopped", "not-done") for act in acts):
+        return CaseStatus.DELETED
+    if booked is not None and booked.status == "fulfilled" and _may_be_over(booked, stays, context):
         return CaseStatus.DONE
-    return CaseStatus.PLANNED
+    told = _TOLD.get(booked.status) if booked else _closed_by_acts(case, acts)
+    return told or _status_of_acts(acts, left=left)
 
 
-def _day(context: Context, times: Times, planned_in: datetime | None, case: Links) -> date:
+def _may_be_over(booked: AppointmentFact, stays: list[EncounterFact], context: Context) -> bool:
+    """Fulfilled may mean that the patient has come, or that all is done: the latter once it could be."""
+    planned_in, planned_out, _ = _planned(booked)
+    there = any(stay.status in _OPEN_STAY for stay in stays)
+    over = planned_out if there else planned_in
+    return over is None or over <= context.now
+
+
+def _closed_by_acts(case: Links, acts: list[ProcedureFact]) -> CaseStatus | None:
+    """What closes a case without a booking: acts that are all deleted or entered in error."""
+    if case.visits or any(act.status != "entered-in-error" for act in acts):
+        return None
+    return CaseStatus.ENTERED_IN_ERROR if acts else CaseStatus.DELETED
+
+
+def _status_of_acts(acts: list[ProcedureFact], *, left: bool) -> CaseStatus:
+    told = {act.status for act in acts}
+    if told == {"not-done"}:
+        return CaseStatus.CANCELLED
+    over = bool(told) and told <= {"completed", "stopped", "not-done"}
+    return CaseStatus.DONE if left or over else CaseStatus.PLANNED
+
+
+def _day(case: Links, context: Context, times: Times, *, planned: datetime | None) -> date:
     """The site's day that the case belongs to: entry, else booking, else first stamp, else when it became known."""
     entered = times.get(Milestone.PATIENT_IN_ROOM) or times.get(Milestone.INCISION)
-    first = times.reached[0].at if times.reached else None
-    moment = entered or planned_in or first
+    moment = entered or planned or (times.reached[0].at if times.reached else None)
     if moment is None:
-        known = [context.ledger.resources[ref] for ref in (*case.procedures, *case.encounters)]
-        moment = (
-            context.clock.at(max(resource.content.key.last_updated for resource in known)) if known else context.now
-        )
+        known = [context.ledger.resources[ref] for ref in (case.appointment, *case.procedures, *case.encounters) if ref]
+        moment = context.clock.at(max(resource.content.key.last_updated for resource in known))
     return site_date(moment, context.zone)
 
 
@@ -252,5 +264,6 @@ def _team(
 
 def implied_exit(twin: PatientTwin, at: datetime, source: str) -> PatientTwin:
     """The twin of a patient who must have left the room by `at`, since the next one was in it."""
-    exit_ = Actual(Milestone.PATIENT_OUT_OF_ROOM, at, Provenance.ESTIMATED, source, at)
+    latest = max([at, *(actual.at for actual in twin.times.reached)])
+    exit_ = Actual(Milestone.PATIENT_OUT_OF_ROOM, latest, Provenance.ESTIMATED, source, latest)
     return replace(twin, status=CaseStatus.DONE, times=Times((*twin.times.reached, exit_), twin.times.set_aside))

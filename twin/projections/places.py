@@ -21,7 +21,8 @@ from twin.vocabulary import PlaceKind
 _MAX_ANCESTORS = 20
 _THEATRE = frozenset({PlaceKind.ROOM, PlaceKind.SUITE})
 _UNITS = frozenset({PlaceKind.WARD, PlaceKind.DAY_UNIT})
-_AREAS = frozenset({"si", "bu", "wi", "wa", "lvl", "area", "jdn"})
+_NO_ROOM_INSIDE = frozenset({PlaceKind.CONSULTATION, PlaceKind.PACU, PlaceKind.HOLDING, PlaceKind.INTENSIVE_CARE})
+"""Use alone makes no room of a place inside these; a ward or a day unit may well have one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +73,12 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class _Use:
-    booked: frozenset[str]
     surgical: frozenset[str]
     operated: frozenset[str]
-    visited: frozenset[str]
+    theatre: frozenset[str]
+    """Booked or operated in."""
+    any: frozenset[str]
+    """Those, and where patients were."""
 
 
 def places_of(ledger: Ledger, site: SiteOptions) -> Places:
@@ -83,7 +86,7 @@ def places_of(ledger: Ledger, site: SiteOptions) -> Places:
     locations = {resource.ref: fact for resource, fact in ledger.of(LocationFact)}
     use = _use(ledger)
     known = {ref: own_kind(fact) for ref, fact in locations.items()}
-    refs = sorted(locations.keys() | use.booked | use.operated | use.visited)
+    refs = sorted(locations.keys() | use.any)
     found = {ref: _place(ref, locations, known, use) for ref in refs}
     _demote_areas(found, locations)
     return Places(_overridden(found, site))
@@ -143,17 +146,18 @@ def _use(ledger: Ledger) -> _Use:
     surgical: set[str] = set()
     for _, appointment in ledger.of(AppointmentFact):
         booked.update(appointment.locations)
-        if says_surgery((*appointment.services, *appointment.specialties)):
+        said = says_surgery((*appointment.services, *appointment.specialties))
+        if said and appointment.status != "entered-in-error":
             surgical.update(appointment.locations)
+    acts = [(fact.location, fact) for _, fact in ledger.of(ProcedureFact) if fact.location]
+    booked.update(ref for ref, _ in acts)
+    operated = {ref for ref, fact in acts if fact.status != "entered-in-error" and fact.category.surgical is not False}
+    visited = {stay.location for _, fact in ledger.of(EncounterFact) for stay in fact.stays}
     return _Use(
-        booked=frozenset(booked),
         surgical=frozenset(surgical),
-        operated=frozenset(
-            fact.location
-            for _, fact in ledger.of(ProcedureFact)
-            if fact.location and fact.status != "entered-in-error" and fact.category.surgical is not False
-        ),
-        visited=frozenset(stay.location for _, fact in ledger.of(EncounterFact) for stay in fact.stays),
+        operated=frozenset(operated),
+        theatre=frozenset(booked),
+        any=frozenset(booked | visited),
     )
 
 
@@ -201,6 +205,8 @@ def _kind(
         return PlaceKind.SUITE, "its type or name"
     if fact.physical == "bd" and around is not None:
         return around, "bed"
+    if around in _NO_ROOM_INSIDE:
+        return around, "in"
     if ref in use.operated:
         return PlaceKind.ROOM, "a Procedure takes place there"
     if ref in use.surgical:
@@ -212,10 +218,12 @@ def _used_theatre(
     ref: str, fact: LocationFact, own: PlaceKind | None, around: PlaceKind | None, use: _Use
 ) -> str | None:
     """Why a place that is used is a room by the table, None where the table doesn't say so."""
-    if ref not in use.booked | use.operated | use.visited:
+    # A whole suite where patients pass through is no room; one that is booked or operated in stands for its room.
+    used = use.theatre if own is PlaceKind.SUITE else use.any
+    if ref not in used:
         return None
     if own in _THEATRE:
-        return None if own is PlaceKind.SUITE and fact.physical in _AREAS else "its type or name"
+        return "its type or name"
     return "in" if around in _THEATRE and fact.physical != "bd" else None
 
 

@@ -57,16 +57,18 @@ class Times:
 def times_of(case: Links, ledger: Ledger, places: Places, *, clock: Clock, now: datetime) -> Times:
     """Read the stamps of all resources of a case. A stamp after `now` is not reached, whatever the server says."""
     found = _after_the_act(list(_candidates(case, ledger, places, clock=clock, now=now)))
-    future = [actual for actual in found if actual.at > now]
-    past = [actual for actual in found if actual.at <= now]
-    best = [_best(milestone, past) for milestone in Milestone if any(a.milestone is milestone for a in past)]
-    reached, wrong = _in_order(best)
-    return Times(tuple(reached), (*wrong, *future))
+    past: dict[Milestone, list[Actual]] = {}
+    for actual in found:
+        if actual.at <= now:
+            past.setdefault(actual.milestone, []).append(actual)
+    reached, wrong = _in_order([_best(past[milestone]) for milestone in sorted(past, key=lambda one: one.rank)])
+    return Times(reached, (*wrong, *(actual for actual in found if actual.at > now)))
 
 
 def _candidates(case: Links, ledger: Ledger, places: Places, *, clock: Clock, now: datetime) -> Iterator[Actual]:
     linked = tuple(ref for ref in (case.appointment, *case.procedures, *case.encounters) if ref)
     visited = any(visit.start for visit in case.visits)
+    own = _own_stretch(case, ledger)
     still_open = {ref for ref in case.procedures if _is_open(ledger, ref)}
     for ref in linked:
         resource = ledger.resources.get(ref)
@@ -76,8 +78,9 @@ def _candidates(case: Links, ledger: Ledger, places: Places, *, clock: Clock, no
             milestone, provenance = _read(stamp, visited=visited)
             if still_open and ref in case.procedures and milestone in _LAST_COUNTS and ref not in still_open:
                 continue
-            at = stamp.at or clock.at(resource.first_shown[stamp.milestone])
-            if _belongs(stamp, at, milestone, case=case, places=places):
+            # What is shown is so by now, even where the server's clock is ahead.
+            at = stamp.at or min(now, clock.at(resource.first_shown[stamp.milestone]))
+            if _belongs(stamp, at, milestone, own=own, places=places):
                 recorded = min(now, max(at, clock.at(resource.content.key.last_updated)))
                 yield Actual(milestone, at, provenance, ref, recorded)
 
@@ -116,51 +119,91 @@ def _read(stamp: Stamp, *, visited: bool) -> tuple[Milestone, Provenance]:
     return stamp.milestone, stamp.provenance
 
 
-def _belongs(stamp: Stamp, at: datetime, milestone: Milestone, *, case: Links, places: Places) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Own:
+    """The part of a stay that is the case's own. `rooms` are those of its visits, with their boundaries."""
+
+    rooms: frozenset[str]
+    start: datetime | None
+    end: datetime | None
+    since: datetime | None
+    until: datetime | None
+    booked: datetime | None
+
+
+def _own_stretch(case: Links, ledger: Ledger) -> _Own:
+    booked = ledger.get(case.appointment, AppointmentFact)
+    return _Own(
+        rooms=frozenset(visit.room for visit in case.visits),
+        start=case.visits[0].start if case.visits else None,
+        end=case.visits[-1].end if case.visits else None,
+        since=case.since,
+        until=case.until,
+        booked=booked.start if booked else None,
+    )
+
+
+def _belongs(stamp: Stamp, at: datetime, milestone: Milestone, *, own: _Own, places: Places) -> bool:
     """True where a stamp of a stay is this case's: the right kind of place, and this visit of the room."""
-    start = case.visits[0].start if case.visits else None
-    end = case.visits[-1].end if case.visits else None
+    if milestone is Milestone.FACILITY_DISCHARGE:
+        begun = own.start or own.booked
+        return own.until is None and (begun is None or at >= begun)
+    if stamp.place is None:
+        return True
     if stamp.place is PlaceKind.ROOM:
-        boundary = start if milestone is Milestone.PATIENT_IN_ROOM else end
-        return any(visit.room == stamp.location for visit in case.visits) and at == boundary
-    if stamp.place is not None:
-        if places.kind(stamp.location) is not stamp.place:
-            return False
-        before = milestone in _BEFORE_ROOM
-        return start is None or (at <= start + JITTER if before else at >= (end or start) - JITTER)
-    return milestone is not Milestone.FACILITY_DISCHARGE or case.last_of_stay
+        boundary = own.start if milestone is Milestone.PATIENT_IN_ROOM else own.end
+        return stamp.location in own.rooms and at == boundary
+    if places.kind(stamp.location) is not stamp.place:
+        return False
+    if milestone in _BEFORE_ROOM:
+        return (own.since is None or at >= own.since) and (own.start is None or at <= own.start + JITTER)
+    if own.start is None:
+        return own.since is None and (own.until is None or at < own.until)
+    return (own.end or own.start) - JITTER <= at and (own.until is None or at < own.until)
 
 
-def _best(milestone: Milestone, found: Iterable[Actual]) -> Actual:
-    """The most trusted stamp of a milestone; among equals the first start, the last end."""
-    mine = [actual for actual in found if actual.milestone is milestone]
-    trust = min(_TRUST[actual.provenance] for actual in mine)
-    equals = sorted((a for a in mine if _TRUST[a.provenance] == trust), key=lambda a: (a.at, a.source))
-    return equals[-1] if milestone in _LAST_COUNTS else equals[0]
+def _best(mine: Iterable[Actual]) -> Actual:
+    """The most trusted stamp of one milestone; among equals the first start, the last end."""
+    ordered = sorted(mine, key=lambda actual: (_TRUST[actual.provenance], actual.at, actual.source))
+    equals = [actual for actual in ordered if actual.provenance is ordered[0].provenance]
+    return equals[-1] if equals[0].milestone in _LAST_COUNTS else equals[0]
 
 
-def _in_order(found: Sequence[Actual]) -> tuple[list[Actual], list[Actual]]:
-    """Times that run forward along the pathway; of two that don't, the less trusted goes, else the later."""
-    kept: list[Actual] = []
-    aside: list[Actual] = []
+@dataclass(frozen=True, slots=True)
+class _Chain:
+    """Times of the patient that run forward, and how many of them are known how well."""
+
+    kept: tuple[Actual, ...] = ()
+    score: tuple[int, int, int] = (0, 0, 0)
+
+    def and_then(self, actual: Actual) -> "_Chain":
+        at = max(actual.at, self.kept[-1].at) if self.kept else actual.at
+        explicit, derived, estimated = (
+            count + (_TRUST[actual.provenance] == trust) for trust, count in enumerate(self.score)
+        )
+        return _Chain((*self.kept, replace(actual, at=at)), (explicit, derived, estimated))
+
+
+def _in_order(found: Sequence[Actual]) -> tuple[tuple[Actual, ...], list[Actual]]:
+    """The best known times that run forward along the pathway, and those that contradict them.
+
+    Of all ways to leave times out, the one that keeps most explicit times, then most derived, then most estimated
+    ones; of equals the one that keeps the earlier milestones.
+    """
+    chains = [_Chain()]
     for actual in found:
-        if actual.milestone in ROOM_MILESTONES:
-            kept.append(actual)
-            continue
-        while (before := _previous(kept)) is not None and actual.at < before.at - JITTER:
-            if _TRUST[before.provenance] <= _TRUST[actual.provenance]:
-                aside.append(actual)
-                break
-            kept.remove(before)
-            aside.append(before)
-        else:
-            before = _previous(kept)
-            kept.append(replace(actual, at=max(actual.at, before.at)) if before else actual)
-    return kept, aside
-
-
-def _previous(kept: Sequence[Actual]) -> Actual | None:
-    return next((actual for actual in reversed(kept) if actual.milestone not in ROOM_MILESTONES), None)
+        if actual.milestone not in ROOM_MILESTONES:
+            fitting = (chain for chain in chains if not chain.kept or chain.kept[-1].at <= actual.at + JITTER)
+            chains.append(max(fitting, key=lambda chain: chain.score).and_then(actual))
+    best = max(chains, key=lambda chain: chain.score)
+    times = {actual.milestone: actual for actual in best.kept}
+    reached = tuple(
+        times.get(actual.milestone, actual)
+        for actual in found
+        if actual.milestone in times or actual.milestone in ROOM_MILESTONES
+    )
+    kept = {actual.milestone for actual in reached}
+    return reached, [actual for actual in found if actual.milestone not in kept]
 
 
 def reached_map(times: Times) -> Mapping[Milestone, datetime]:

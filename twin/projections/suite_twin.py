@@ -5,11 +5,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from itertools import pairwise
 
-from twin.facts import AppointmentFact, Horizon
+from twin.facts import AppointmentFact, Horizon, PatientFact
 from twin.projections.cases import link
+from twin.projections.evidence import Evidence, evidence_of
 from twin.projections.ledger import Ledger
-from twin.projections.patient_twin import Context, PatientTwin, implied_exit, patient_twin
+from twin.projections.patient_twin import IMPLAUSIBLE_IN_ROOM, Context, PatientTwin, implied_exit, patient_twin
 from twin.projections.places import Place, Places, places_of
 from twin.site import Block, SiteOptions
 from twin.timebase import Clock, site_date
@@ -69,9 +71,9 @@ class SuiteTwin:
     aliases: Mapping[str, str]
     pacu: Pacu
     not_surgical: int
-    """Appointments of the horizon that no room takes part in."""
+    """Appointments of the horizon that are no case of the suite."""
     patients: frozenset[str]
-    """Pseudonyms of the patients of the horizon's cases."""
+    """Pseudonyms of the patients of the horizon's cases, those that were merged into them too."""
 
     def case(self, case_id: str) -> PatientTwin | None:
         """A case by its id or by one that it had before a merge."""
@@ -96,9 +98,10 @@ def suite_twin(ledger: Ledger, site: SiteOptions, *, clock: Clock, horizon: Hori
     """Fold the whole suite as it stands on the clock."""
     now = clock.now()
     places = places_of(ledger, site)
+    evidence = evidence_of(ledger, places)
     context = Context(ledger=ledger, places=places, site=site, clock=clock, now=now)
-    twins = [patient_twin(case, context) for case in link(ledger, places, server)]
-    kept = _with_implied_exits([twin for twin in twins if horizon.first <= twin.day <= horizon.last])
+    twins = [patient_twin(case, context) for case in link(evidence, server)]
+    kept = _with_implied_exits([twin for twin in twins if _is_of(twin, horizon)], now)
     cases = {twin.case_id: twin for twin in kept}
     day = site_date(now, site.timezone)
     return SuiteTwin(
@@ -107,35 +110,48 @@ def suite_twin(ledger: Ledger, site: SiteOptions, *, clock: Clock, horizon: Hori
         rooms=tuple(_room(place, kept, site, now=now, day=day) for place in places.rooms),
         cases=cases,
         aliases={alias: twin.case_id for twin in kept for alias in twin.aliases},
-        pacu=_pacu(kept, places, site, day),
-        not_surgical=_not_surgical(ledger, places, horizon, context),
-        patients=frozenset(twin.patient for twin in kept if twin.patient),
+        pacu=_pacu(kept, places, site, now=now),
+        not_surgical=_not_surgical(evidence, horizon, context),
+        patients=_patients(kept, evidence, ledger),
     )
+
+
+def _is_of(twin: PatientTwin, horizon: Horizon) -> bool:
+    """True for a case of the horizon's days; a booking that has no time (a waiting list) is of none."""
+    booked_only = not twin.links.visits and not twin.links.procedures
+    timeless = booked_only and twin.planned_in is None and not twin.times.reached
+    return not timeless and horizon.first <= twin.day <= horizon.last
+
+
+def _patients(twins: Iterable[PatientTwin], evidence: Evidence, ledger: Ledger) -> frozenset[str]:
+    mine = {twin.patient for twin in twins if twin.patient}
+    merged = (resource.newest.key.id for resource, _ in ledger.of(PatientFact))
+    return frozenset(mine | {key for key in merged if evidence.survivor(key) in mine})
 
 
 def list_order(twin: PatientTwin) -> tuple[bool, datetime | None, str]:
     """The order of a list: by entry where there is one, else by booking; cases without a time come last."""
-    moment = twin.times.get(Milestone.PATIENT_IN_ROOM) or twin.planned_in
+    moment = twin.entered or twin.planned_in
     return moment is None, moment, twin.case_id
 
 
-def _with_implied_exits(twins: Iterable[PatientTwin]) -> list[PatientTwin]:
-    """A patient in a room proves that the one before has left it."""
-    by_room: dict[str | None, list[PatientTwin]] = defaultdict(list)
-    out = []
+def _with_implied_exits(twins: list[PatientTwin], now: datetime) -> list[PatientTwin]:
+    """A patient in a room proves that the one before has left it, and that he has left any other room."""
+    entries: dict[str, list[tuple[datetime, PatientTwin]]] = defaultdict(list)
     for twin in twins:
-        entered = twin.times.get(Milestone.PATIENT_IN_ROOM)
-        if twin.room and entered and twin.live:
-            by_room[twin.room].append(twin)
-        else:
-            out.append(twin)
-    for mine in by_room.values():
-        mine.sort(key=list_order)
-        for twin, following in zip(mine, [*mine[1:], None], strict=True):
-            entry = following.times.get(Milestone.PATIENT_IN_ROOM) if following else None
-            left = twin.in_room and following is not None and entry is not None
-            out.append(implied_exit(twin, entry, following.links.anchors[0]) if left and entry and following else twin)
-    return out
+        moments = [visit.start for visit in twin.links.visits if visit.start and visit.start <= now]
+        if twin.live and twin.entered:
+            for place in {twin.room, twin.patient} - {None}:
+                entries[str(place)].append((max([twin.entered, *moments]), twin))
+    left: dict[str, tuple[datetime, str]] = {}
+    for mine in entries.values():
+        mine.sort(key=lambda entry: (entry[0], entry[1].case_id))
+        for (_, twin), (at, following) in pairwise(mine):
+            exit_ = (at, following.links.anchors[0])
+            left[twin.case_id] = min(exit_, left.get(twin.case_id, exit_))
+    return [
+        implied_exit(twin, *left[twin.case_id]) if twin.in_room and twin.case_id in left else twin for twin in twins
+    ]
 
 
 def _room(place: Place, twins: list[PatientTwin], site: SiteOptions, *, now: datetime, day: date) -> RoomTwin:
@@ -174,22 +190,22 @@ def _state(
     return RoomState.TURNOVER if cleaning or place.operational in ("H", "K") else RoomState.FREE
 
 
-def _pacu(twins: list[PatientTwin], places: Places, site: SiteOptions, day: date) -> Pacu:
-    present = tuple(
-        twin.case_id
-        for twin in twins
-        if twin.live
-        and twin.day == day
-        and twin.times.get(Milestone.PACU_ARRIVAL)
-        and not twin.is_reached(Milestone.PACU_DISCHARGE)
-    )
+def _pacu(twins: list[PatientTwin], places: Places, site: SiteOptions, *, now: datetime) -> Pacu:
+    present = tuple(twin.case_id for twin in twins if in_pacu(twin, now))
     return Pacu(present=present, places=site.pacu_places or places.beds_of(PlaceKind.PACU) or None)
 
 
-def _not_surgical(ledger: Ledger, places: Places, horizon: Horizon, context: Context) -> int:
+def in_pacu(twin: PatientTwin, now: datetime) -> bool:
+    """True while the patient is in the recovery room; not for days, where a stamp is missing."""
+    arrived = twin.times.get(Milestone.PACU_ARRIVAL)
+    inside = twin.live and arrived is not None and not twin.is_reached(Milestone.PACU_DISCHARGE)
+    return inside and arrived is not None and now - arrived <= IMPLAUSIBLE_IN_ROOM
+
+
+def _not_surgical(evidence: Evidence, horizon: Horizon, context: Context) -> int:
     return sum(
         1
-        for _, fact in ledger.of(AppointmentFact)
+        for resource, fact in context.ledger.of(AppointmentFact)
         if (fact.start is None or horizon.first <= site_date(fact.start, context.zone) <= horizon.last)
-        and not any(places.kind(ref) is PlaceKind.ROOM for ref in fact.locations)
+        and resource.ref not in evidence.appointments
     )

@@ -3,14 +3,14 @@
 import { SiteClock } from "/static/clock.js";
 import { $, el, keyed, say } from "/static/dom.js";
 import { followCases, refresh } from "/static/panel.js";
-import { axisOf, drawAxis, drawRooms, followKeys } from "/static/rooms.js";
+import { LATE_MIN, axisOf, drawAxis, drawRooms, followKeys } from "/static/rooms.js";
 import { act, ageWords, band, dayWords, hm, ms } from "/static/words.js";
 
 const FRESH_S = 30;
 const STALE_S = 120;
 const SILENT_MS = 15000; // the server speaks every few seconds
 const RETRY_MS = 3000;
-const LISTED = 5;
+const LISTED = 4;
 
 const clock = new SiteClock();
 let axis = null;
@@ -74,7 +74,7 @@ const roomName = (id) => day.suite.rooms.find((room) => room.id === id)?.name ??
 function drawCalls() {
   const calls = day.cases.filter((item) => item.predicted_sent_for?.p50);
   drawList($("calls"), calls, (item) => item.predicted_sent_for.p50, "Plus aucun appel prévu", (item) =>
-    item.predicted_in ? `entrée ${hm(item.predicted_in.p50)} (${band(item.predicted_in)})` : "");
+    item.predicted_in ? `entrée ${hm(item.predicted_in.p50)}${item.delay_min > LATE_MIN ? "" : ` (${band(item.predicted_in)})`}` : "");
 }
 
 function drawQueue() {
@@ -92,12 +92,12 @@ function drawList(node, items, timeOf, none, more) {
   const create = (item) => (item.case_id ? el("li", {}, el("b"), el("em"), el("small")) : el("li", { className: "none" }));
   keyed(node, rows, (item) => item.case_id ?? "note", create, (child, item) => {
     if (!item.case_id) return say(child, item);
-    const late = item.delay_min > 30;
+    const late = item.delay_min > LATE_MIN;
     const what = `${roomName(item.room)} · ${act(item)}`;
     child.className = late ? "late" : "";
     say(child.children[0], hm(timeOf(item)));
     say(child.children[1], what);
-    say(child.children[2], [more(item), late ? `${item.delay_min} min de retard` : ""].filter(Boolean).join(", "));
+    say(child.children[2], [more(item), late ? `retard ${item.delay_min} min` : ""].filter(Boolean).join(", "));
     child.children[1].title = what;
   });
 }
@@ -162,5 +162,11 @@ function drawEmpty() {
 
 followKeys();
 followCases();
+day = JSON.parse($("newest").textContent);
+if (day) {
+  feed = { now: day.suite.now, data_age_s: day.suite.data_age_s, feed: day.suite.feed };
+  clock.set(feed.now);
+  draw();
+}
 open();
 setInterval(tick, 1000);

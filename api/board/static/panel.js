@@ -1,7 +1,7 @@
 // The small panel of one case: its milestones planned, actual and predicted, with how each is known.
 
 import { $, el } from "/static/dom.js";
-import { MILESTONES, PROVENANCE, SETTINGS, STATUS, act, band, hm, signed } from "/static/words.js";
+import { MILESTONES, PROVENANCE, SETTINGS, STATUS, act, band, hm, hmOn, signed } from "/static/words.js";
 
 const WAIT_MS = 120;
 let shown = null;
@@ -68,22 +68,22 @@ function content(item) {
     el("p", {}, about.filter(Boolean).join(" · ")),
     delay && el("p", {}, delay),
     moved && el("p", {}, moved),
-    table(item.stages),
+    table(item.stages, item.day),
     ...aside,
     item.resources.estimated && el("p", { className: "warn" }, "Rapprochée par patient, salle et heure : aucun lien ne le dit"),
     item.generated_at && el("p", {}, `Prédiction de ${hm(item.generated_at)}`),
   ].filter(Boolean);
 }
 
-function table(stages) {
+function table(stages, day) {
   const head = ["étape", "réservé", "réel", "prédit", "8 fois sur 10"].map((word) => el("th", { scope: "col" }, word));
   const rows = stages.map((stage) => {
     const known = stage.actual && PROVENANCE[stage.actual.provenance];
     return el("tr", {},
       el("td", {}, MILESTONES[stage.milestone]),
-      el("td", { className: "soft" }, hm(stage.planned)),
-      el("td", { title: stage.actual?.source ?? "" }, stage.actual ? el("b", {}, hm(stage.actual.at)) : "", known ? el("small", {}, ` ${known}`) : ""),
-      el("td", {}, hm(stage.predicted?.p50)),
+      el("td", { className: "soft" }, hmOn(stage.planned, day)),
+      el("td", { title: stage.actual?.source ?? "" }, stage.actual ? el("b", {}, hmOn(stage.actual.at, day)) : "", known ? el("small", {}, ` ${known}`) : ""),
+      el("td", {}, hmOn(stage.predicted?.p50, day)),
       el("td", { className: "soft" }, band(stage.predicted)));
   });
   return el("table", {}, el("thead", {}, el("tr", {}, ...head)), el("tbody", {}, ...rows));

@@ -4,7 +4,7 @@ import { $, el, keyed, say } from "/static/dom.js";
 import { act, hm, ms, sentence } from "/static/words.js";
 
 const HOUR = 3600000;
-const LATE_MIN = 30;
+export const LATE_MIN = 30;
 const DAY_FROM = 7; // hours of the day always shown
 const DAY_TO = 19;
 

@@ -17,6 +17,11 @@ export const PROVENANCE = { explicit: "", "derived from version": "déduit", est
 
 /** "11:24" of an instant's own text. */
 export const hm = (instant) => (instant ? instant.slice(11, 16) : "");
+/** The same, with the days after (or before) the given one: "02:34 +1 j". */
+export function hmOn(instant, day) {
+  const days = instant ? Math.round((Date.parse(instant.slice(0, 10)) - Date.parse(day)) / 86400000) : 0;
+  return days ? `${hm(instant)} ${days > 0 ? "+" : "−"}${Math.abs(days)} j` : hm(instant);
+}
 export const ms = (instant) => Date.parse(instant);
 export const act = (item) => (item.setting === "emergency" ? "Urgence · " : "") + (item.procedure || item.specialty || "Intervention");
 export const band = (q) => (q?.p10 && q?.p90 ? `${hm(q.p10)}–${hm(q.p90)}` : "");

@@ -1,0 +1,261 @@
+"""From the live twins to predicted timelines: what is predicted, of which cases, in which order, learned from whom."""
+
+from dataclasses import replace
+from datetime import date, datetime, time, timedelta
+
+import pytest
+
+from fixtures.clinic.day import generate_day
+from tests.world import DAY, PARIS, SITE, SOURCE, World, act, at, booking, said, stay
+from twin.facts import Horizon
+from twin.prediction.models import Models, models_of
+from twin.prediction.predict import Issue, days_to_predict, room_ends_of, scenario_of, timelines_of
+from twin.projections.suite_twin import SuiteTwin
+from twin.simulation.replications import simulate
+from twin.simulation.scenario import Scenario
+from twin.site import BlockTime, DurationOptions, MaterialOptions, SimulationOptions, SiteOptions
+from twin.timeline import PredictedRoomEnd, PredictedTimeline
+from twin.vocabulary import ROOM_MILESTONES, CaseStatus, Milestone, Provenance
+
+OPTIONS = SimulationOptions(replications=40)
+NEXT = booking("b", "10:00", "11:00", patient="p2")
+ARRIVED = booking("b", "10:00", "11:00", patient="p2", status="arrived")
+RUNNING = stay("e", ("salle-1", "08:05", ""), booked="a")
+
+
+def scenario(suite: SuiteTwin, site: SiteOptions = SITE, day: date | None = None) -> Scenario:
+    return scenario_of(suite, day or suite.day, learned(suite), site=site, options=OPTIONS)
+
+
+def learned(suite: SuiteTwin) -> Models:
+    return models_of(suite.cases.values(), DurationOptions())
+
+
+def issue(suite: SuiteTwin) -> Issue:
+    return Issue("urn:uuid:3f1c2b6e-0000-4000-8000-000000000001", SOURCE, suite.now, MaterialOptions())
+
+
+def predicted(suite: SuiteTwin, day: date | None = None) -> dict[str, PredictedTimeline]:
+    """By carrier."""
+    when = day or suite.day
+    timelines = timelines_of(suite, when, simulate(scenario(suite, day=when)), issue(suite), PARIS)
+    return {str(suite.cases[case].carrier): timeline for case, timeline in timelines.items()}
+
+
+def room_ends(suite: SuiteTwin, site: SiteOptions = SITE) -> tuple[PredictedRoomEnd, ...]:
+    ends = room_ends_of(suite, simulate(scenario(suite, site)), issue(suite), PARIS)
+    return ends.get("Location/salle-1", ())
+
+
+def p50(timeline: PredictedTimeline, milestone: Milestone) -> datetime:
+    stage = timeline.stage(milestone)
+    assert stage is not None
+    assert stage.p50 is not None
+    return stage.p50
+
+
+def in_list(suite: SuiteTwin) -> list[str]:
+    cases = sorted(scenario(suite).cases, key=lambda case: case.list_rank)
+    return [suite.cases[case.key].links.anchors[0].partition("/")[2] for case in cases]
+
+
+@pytest.mark.parametrize("hour", [7, 9, 12, 16])
+def test_every_milestone_to_come(hour: int) -> None:
+    """Of every live case of a whole morning of the clinic."""
+    clinic = generate_day(DAY, PARIS, seed=1, rooms=3)
+    world = World(*(r for r in clinic.resources if r["resourceType"] in _READ), places=(), site=clinic.site())
+    suite = world.suite(f"{hour:02}:00")
+    timelines = predicted(suite)
+    live = [twin for twin in suite.of_day(DAY) if twin.status in (CaseStatus.PLANNED, CaseStatus.IN_PROGRESS)]
+    assert len(live) > 8
+    for twin in live:
+        stages = timelines[str(twin.carrier)].stages
+        assert {stage.milestone for stage in stages} == {one for one in Milestone if not twin.is_reached(one)}
+        for stage in stages:
+            assert stage.p10 is not None
+            assert stage.p50 is not None
+            assert stage.p90 is not None
+            assert suite.now - timedelta(minutes=1) <= stage.p10 <= stage.p50 <= stage.p90
+        order = [p50(timelines[str(twin.carrier)], s.milestone) for s in stages if s.milestone not in ROOM_MILESTONES]
+        assert order == sorted(order)
+
+
+_READ = ("Appointment", "Encounter", "Procedure", "Location", "Patient")
+
+
+def test_running_case_has_only_what_is_left() -> None:
+    suite = World(booking("a"), RUNNING, act("p", "08:20", encounter="e")).suite("08:40")
+    timeline = predicted(suite)["Appointment/a"]
+    assert timeline.stages[0].milestone is Milestone.CLOSURE_START
+    assert p50(timeline, Milestone.PATIENT_OUT_OF_ROOM) > at("08:40")
+    assert timeline.based_on == ("Appointment/a/_history/1", "Procedure/p/_history/1", "Encounter/e/_history/1")
+
+
+def test_never_zero_minutes_left() -> None:
+    timeline = predicted(World(booking("a"), RUNNING).suite("16:00"))["Appointment/a"]
+    assert p50(timeline, Milestone.PATIENT_OUT_OF_ROOM) > at("16:00")
+
+
+def test_whole_minutes_of_the_site() -> None:
+    timeline = predicted(World(booking("a")).suite("07:00"))["Appointment/a"]
+    times = [stage.p50 for stage in timeline.stages if stage.p50]
+    assert {(t.second, t.utcoffset()) for t in times} == {(0, timedelta(hours=1))}
+    assert (timeline.generated_at, timeline.valid_until) == (at("07:00"), at("08:00"))
+
+
+def test_past_day_that_never_began() -> None:
+    suite = World(booking("old", "23T08:00", "23T09:00"), booking("a")).suite("07:00")
+    assert len(suite.cases) == 2
+    assert list(predicted(suite)) == ["Appointment/a"]
+    assert days_to_predict(suite) == (DAY,)
+
+
+def test_over_midnight() -> None:
+    """A patient in the room or the recovery room since yesterday still takes part, one on a ward does not."""
+    bookings = [booking(name, "23T21:00", "23T23:00", room=f"salle-{n}", patient=name)
+                for n, name in enumerate("xyz", start=1)]  # fmt: skip
+    visits = (
+        stay("ex", ("salle-1", "23T23:00", ""), booked="x", patient="x"),
+        stay("ey", ("salle-2", "23T21:00", "23T23:50"), ("sspi", "23T23:55", ""), booked="y", patient="y"),
+        stay("ez", ("salle-3", "23T20:00", "23T21:00"), ("ward", "23T22:00", ""), booked="z", patient="z"),
+    )
+    suite = World(*bookings, *visits).suite("00:30")
+    assert set(predicted(suite)) == {"Appointment/x", "Appointment/y"}
+
+
+def test_told_done_without_being_seen() -> None:
+    suite = World(booking("a", "07:00", "07:45", status="fulfilled"), NEXT).suite("09:00")
+    assert list(predicted(suite)) == ["Appointment/b"]
+
+
+def test_after_the_room() -> None:
+    suite = World(booking("a"), stay("e", ("salle-1", "08:05", "09:00"), ("sspi", "09:05", ""), booked="a")).suite(
+        "09:10"
+    )
+    timeline = predicted(suite)["Appointment/a"]
+    assert [stage.milestone.value for stage in timeline.stages] == [
+        "room_cleanup_finish",
+        "pacu_ready",
+        "pacu_discharge",
+        "unit_arrival",
+        "facility_discharge",
+    ]
+
+
+def test_tomorrow_is_valid_for_longer() -> None:
+    suite = World(booking("a"), booking("t", "25T08:00", "25T09:00", patient="p9")).suite("07:00")
+    tomorrow = DAY + timedelta(days=1)
+    assert days_to_predict(suite) == (DAY, tomorrow)
+    timeline = predicted(suite, tomorrow)["Appointment/t"]
+    assert timeline.valid_until == suite.now + timedelta(hours=24)
+    assert at("25T07:45") <= p50(timeline, Milestone.PATIENT_IN_ROOM) <= at("25T08:45")
+    assert len(timeline.stages) == len(Milestone)
+
+
+def test_withdrawn_cases_are_not_predicted() -> None:
+    gone = [booking(name, status=name, patient=name) for name in ("cancelled", "noshow", "entered-in-error")]
+    suite = World(booking("a"), *gone, booking("d", patient="d")).delete("06:00", "Appointment/d").suite("07:00")
+    assert list(predicted(suite)) == ["Appointment/a"]
+
+
+def test_emergency_goes_before_later_bookings() -> None:
+    world = World(booking("a"), RUNNING, NEXT, act("u", patient="p9"))
+    world.put("08:30", stay("f", ("accueil", "08:30", ""), patient="p9"), act("u", patient="p9", encounter="f"))
+    suite = world.suite("08:40")
+    assert in_list(suite) == ["a", "u", "b"]
+    timelines = predicted(suite)
+    entry = p50(timelines["Procedure/u"], Milestone.PATIENT_IN_ROOM)
+    assert p50(timelines["Appointment/a"], Milestone.PATIENT_OUT_OF_ROOM) <= entry
+    assert entry < p50(timelines["Appointment/b"], Milestone.PATIENT_IN_ROOM)
+
+
+def test_who_has_not_come_waits_behind() -> None:
+    world = World(booking("a"), booking("b", "09:00", "10:00", patient="p2", status="arrived"))
+    assert in_list(world.suite("08:25")) == ["a", "b"]
+    assert in_list(world.suite("08:31")) == ["b", "a"]
+
+
+def test_nobody_present_keeps_the_order() -> None:
+    world = World(booking("a"), booking("b", "09:00", "10:00", patient="p2"))
+    assert in_list(world.suite("08:31")) == ["a", "b"]
+
+
+def test_case_without_a_room() -> None:
+    suite = World(booking("a", room="bloc"), NEXT).suite("07:00")
+    timeline = predicted(suite)["Appointment/a"]
+    assert at("07:45") <= p50(timeline, Milestone.PATIENT_IN_ROOM) <= at("09:00")
+
+
+def test_room_end_of_a_day() -> None:
+    suite = World(booking("a"), booking("b", "16:00", "18:00", patient="p2")).suite("07:00")
+    (end,) = room_ends(suite)
+    assert (said(end.session_start), said(end.session_end), end.day) == ("08:00", "18:00", DAY)
+    assert end.p10 is not None
+    assert end.p90 is not None
+    assert at("16:30") < end.p10 <= end.p50 <= end.p90
+    assert 0.2 < end.overrun_probability < 0.9
+    assert end.overrun_probability == round(end.overrun_probability, 2)
+
+
+TWO = replace(
+    SITE,
+    blocks={"*": tuple(BlockTime(frozenset(range(5)), time(a), time(b)) for a, b in ((8, 13), (14, 19)))},
+)
+
+
+def test_two_blocks_a_day() -> None:
+    bookings = (booking("a"), booking("b", "14:00", "15:00", patient="p2"))
+    morning, afternoon = room_ends(World(*bookings, site=TWO).suite("07:00"), TWO)
+    assert (said(morning.session_end), said(afternoon.session_end)) == ("13:00", "19:00")
+    assert morning.p50 < at("12:00") < at("14:30") < afternoon.p50
+    done = stay("e", ("salle-1", "08:05", "09:00"), booked="a")
+    (left,) = room_ends(World(*bookings, done, site=TWO).suite("10:00"), TWO)
+    assert said(left.session_start) == "14:00"
+
+
+def test_no_block_no_end() -> None:
+    weekend = World(booking("a", "28T08:00", "28T09:00"))
+    assert room_ends(weekend.suite("28T07:00")) == ()
+    assert predicted(weekend.suite("28T07:00")).keys() == {"Appointment/a"}
+
+
+def finished(name: str, out: str, **elements: str) -> list[dict[str, object]]:
+    visit = stay(f"e{name}", ("salle-1", "08:00", out), booked=name, patient=name)
+    return [booking(name, patient=name, **elements), visit]
+
+
+def test_learns_from_finished_cases() -> None:
+    slow = [World(*[one for n in range(8) for one in _slow(n)]).suite("20:00"), World(booking("a")).suite("20:00")]
+    features = learned(slow[0]).features(World(booking("a")).case())
+    medians = [learned(suite).room.predict(features).distribution.ppf(0.5) for suite in slow]
+    assert float(medians[0]) > float(medians[1]) + 20
+
+
+def _slow(n: int) -> list[dict[str, object]]:
+    visit = stay(f"e{n}", (f"salle-{n % 3 + 1}", "08:00", "11:30"), booked=f"a{n}", patient=f"p{n}")
+    return [booking(f"a{n}", patient=f"p{n}", room=f"salle-{n % 3 + 1}"), visit]
+
+
+def test_learns_only_from_well_known_times() -> None:
+    estimated = World(booking("a", request="s"), act("p", "08:00", "15:00", request="s")).suite("16:00")
+    implied = World(
+        booking("a"), booking("b", "15:00", "16:00", patient="p2"), RUNNING,
+        stay("f", ("salle-1", "15:00", ""), booked="b", patient="p2"),
+    ).suite("15:30")  # fmt: skip
+    short = World(booking("a"), stay("e", ("salle-1", "08:00", "08:03"), booked="a")).suite("16:00")
+    for suite in (estimated, implied, short):
+        assert any(twin.status is CaseStatus.DONE for twin in suite.cases.values())
+        features = learned(suite).features(World(booking("a")).case())
+        bare = learned(World(booking("a")).suite()).room.predict(features).distribution
+        assert learned(suite).room.predict(features).distribution.ppf(0.5) == pytest.approx(bare.ppf(0.5), rel=0.12)
+    assert Provenance.ESTIMATED in {a.provenance for t in implied.cases.values() for a in t.times.reached}
+
+
+def test_same_state_same_numbers() -> None:
+    suites = [World(booking("a"), RUNNING, NEXT).suite("08:40") for _ in range(2)]
+    assert predicted(suites[0]) == predicted(suites[1])
+    assert scenario(suites[0]).content_key == scenario(suites[1]).content_key
+
+
+def test_horizon_of_the_world() -> None:
+    assert Horizon(DAY, DAY) == Horizon(at("08:00").date(), at("09:00").date())
