@@ -182,7 +182,8 @@ class LiveProgram:
 
     async def _write_on(self) -> None:
         seen = 0
-        while not self._still:
+        # Once stopping, `newer` gives up at once: going on would never let go of the event loop.
+        while not (self._still or self._stopping.is_set()):
             snapshot = await self.newer(seen, timeout_s=1.0)
             seen = snapshot.number if snapshot else seen
             await self._write()

@@ -77,6 +77,7 @@ def listen(settings: ApiSettings) -> socket.socket:
         except OSError:
             found.close()
             continue
+        found.listen()  # who reads the address may connect at once: they wait until the API is up
         return found
     raise SettingsError(f"api.host: nothing can be served on {settings.host}")
 

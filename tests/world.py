@@ -9,9 +9,12 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from fhir_adapters import extensions
-from fhir_adapters.normalise import Normaliser
+from fhir_adapters import content, extensions
+from fhir_adapters.normalise import TYPES, Normaliser
 from fhir_adapters.pseudonyms import Pseudonyms
+from fixtures.clinic.day import ClinicDay
+from fixtures.clinic.edits import edited
+from fixtures.clinic.loading import encode
 from twin.facts import Deleted, Fact, Horizon, VersionKey
 from twin.projections.ledger import Ledger, fold
 from twin.projections.patient_twin import PatientTwin
@@ -201,9 +204,18 @@ class World:
             version = int(self._held[ref]["meta"]["versionId"]) + 1 if ref in self._held else 1
             meta = {"versionId": str(version), "lastUpdated": at(when).isoformat()}
             self._held[ref] = {**deepcopy(resource), "meta": meta}
-            fact = self._normaliser.version(self._held[ref], at(when))
+            fact = self._normaliser.version(content.parse(encode(self._held[ref])), at(when))
             assert isinstance(fact, Fact), fact
             self.facts.append(fact)
+        return self
+
+    def play(self, day: ClinicDay, until: datetime | None = None) -> "World":
+        """A day of the synthetic clinic: what its server holds in the morning, and what is written until then."""
+        morning = (day.opens - timedelta(hours=9)).isoformat()
+        self.put(morning, *(resource for resource in day.resources if resource["resourceType"] in TYPES))
+        for write in day.script:
+            if until is None or write.at <= until:
+                self.put(write.at.isoformat(), write.resource or edited(self._held[write.ref], write.edits))
         return self
 
     def delete(self, when: str, ref: str) -> "World":

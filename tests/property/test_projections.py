@@ -1,29 +1,20 @@
 """Folds: the same twins whatever order and however often the versions come."""
 
-from datetime import date, timedelta
+from datetime import timedelta
 from functools import cache
 from itertools import accumulate, pairwise
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fhir_adapters import content
-from fhir_adapters.normalise import Normaliser
-from fhir_adapters.pseudonyms import Pseudonyms
 from fixtures.clinic.day import ClinicDay, generate_day
-from fixtures.clinic.edits import edited
-from fixtures.clinic.loading import encode, reference
+from tests.world import DAY, PARIS, SERVER, World
 from twin.facts import Fact, Horizon
 from twin.projections.ledger import Ledger, changed, fold
 from twin.projections.suite_twin import SuiteTwin, suite_twin
 from twin.timebase import Clock
 from twin.vocabulary import CaseStatus, Milestone
-
-PARIS = ZoneInfo("Europe/Paris")
-DAY = date(2026, 11, 24)
-TYPES = ("Appointment", "Encounter", "Procedure", "Location", "Patient")
 
 
 @cache
@@ -35,29 +26,13 @@ def clinic() -> ClinicDay:
 @cache
 def history() -> tuple[Fact, ...]:
     """Every version of the played day in order of time."""
-    normaliser = Normaliser("clinic", Pseudonyms(b"a key of the tests, 32 bytes long"), PARIS)
-    held: dict[str, dict[str, Any]] = {}
-    facts = []
-
-    def put(ref: str, resource: dict[str, Any], seconds: str) -> None:
-        version = int(held[ref]["meta"]["versionId"]) + 1 if ref in held else 1
-        held[ref] = {**resource, "meta": {"versionId": str(version), "lastUpdated": seconds}}
-        fact = normaliser.version(content.parse(encode(held[ref])), clinic().opens)
-        assert isinstance(fact, Fact)
-        facts.append(fact)
-
-    for resource in clinic().resources:
-        if resource["resourceType"] in TYPES:
-            put(reference(resource), resource, (clinic().opens - timedelta(hours=9)).isoformat())
-    for write in clinic().script:
-        put(write.ref, write.resource or edited(held[write.ref], write.edits), write.at.isoformat())
-    return tuple(facts)
+    return tuple(World(places=()).play(clinic()).facts)
 
 
 def suite(ledger: Ledger, hours: float) -> SuiteTwin:
     horizon = Horizon(DAY - timedelta(days=2), DAY + timedelta(days=30))
     clock = Clock(wall=lambda: clinic().opens + timedelta(hours=hours))
-    return suite_twin(ledger, clinic().site(), clock=clock, horizon=horizon, server="clinic")
+    return suite_twin(ledger, clinic().site(), clock=clock, horizon=horizon, server=SERVER)
 
 
 @cache
@@ -76,7 +51,7 @@ def test_order_and_repetition(random: Any, hours: float) -> None:
     assert suite(fold(Ledger(), facts), hours) == expected(hours)
 
 
-@given(st.lists(st.integers(0, len(TYPES) * 100), max_size=6), MOMENTS)
+@given(st.lists(st.integers(0, 2000), max_size=6), MOMENTS)
 @settings(max_examples=25)
 def test_in_pieces(cuts: list[int], hours: float) -> None:
     bounds = [0, *sorted(cut % len(history()) for cut in cuts), len(history())]
