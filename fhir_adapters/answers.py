@@ -1,5 +1,6 @@
 """What a FHIR server answered, and which error it means."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +20,8 @@ from fhir_adapters.errors import (
     UnreachableError,
 )
 from twin.timebase import wall_now
+
+_COMPRESSED = re.compile(r'[-;]gzip(?="?$)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,11 @@ class Answer:
         return self._version_in_body() or self._version_in_tag() or self._version_in_location()
 
     @property
+    def tag(self) -> str | None:
+        """The ETag, without what a proxy that compresses appends to it and doesn't know again in If-Match."""
+        return _COMPRESSED.sub("", self.headers.get("etag", "").strip()) or None
+
+    @property
     def server_time(self) -> datetime | None:
         """The server's clock as the Date header gives it."""
         return http_date(self.headers.get("date", ""))
@@ -57,8 +65,7 @@ class Answer:
         return version if isinstance(version, str) and version else None
 
     def _version_in_tag(self) -> str | None:
-        tag = self.headers.get("etag", "").strip().removeprefix("W/").strip('"')
-        return tag or None
+        return (self.tag or "").removeprefix("W/").strip('"') or None
 
     def _version_in_location(self) -> str | None:
         for name in ("content-location", "location"):

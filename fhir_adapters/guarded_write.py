@@ -196,7 +196,7 @@ class _Write:
         version = answer.version_id
         if version is None or not self._is_whole(resource):
             return None
-        return _Seen(answer.body, resource, version, answer.headers.get("etag") or version)
+        return _Seen(answer.body, resource, version, answer.tag or version)
 
     def _is_whole(self, resource: object) -> TypeGuard[Json]:
         if not isinstance(resource, dict):

@@ -138,9 +138,7 @@ async def read_patients(
     chunks = [wanted[at : at + ID_CHUNK] for at in range(0, len(wanted), ID_CHUNK)]
     gathered = [_Gathered(normaliser, observed_at) for _ in chunks]
     try:
-        await _together(
-            _search_patients(client, into, chunk) for into, chunk in zip(gathered, chunks, strict=True)
-        )
+        await _together(_search_patients(client, into, chunk) for into, chunk in zip(gathered, chunks, strict=True))
     except (NotFoundError, RefusedError) as error:
         return Batch(warnings=(f"Patients are not read: {error}",))
     found = set().union(*(into.ids for into in gathered))

@@ -7,13 +7,15 @@ is `touched` and the Writer stops.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
 
 from fhir_adapters import extensions, links
 from fhir_adapters.client import FhirClient
+from fhir_adapters.errors import NotFoundError
 from fhir_adapters.guarded_write import ServerTraits, Sleep, WriteResult, write
 from fhir_adapters.patching import plan_patch
 from twin import timebase
@@ -135,16 +137,27 @@ async def find_ours(
 ) -> AsyncIterator[str]:
     """`Type/id` of every resource of these types that carries an extension of the installation `source`.
 
-    Reads them all, without a filter: no server is sure to find extensions. With `take_over` those of others count too.
+    Reads them all, without a filter: no server is sure to find extensions; a type that it doesn't offer has none. With
+    `take_over` those of others count too.
     """
     for resource_type in types:
-        async for page in client.search(resource_type):
-            entries = page.bundle.get("entry")
-            for entry in entries if isinstance(entries, list) else []:
-                resource = entry.get("resource") if isinstance(entry, dict) else None
-                if not isinstance(resource, dict) or resource.get("resourceType") != resource_type:
-                    continue
-                if links.is_id(resource.get("id")) and extensions.owned(
-                    resource.get("extension"), source, take_over=take_over
-                ):
-                    yield f"{resource_type}/{resource['id']}"
+        try:
+            async for page in client.search(resource_type):
+                for resource in _resources(page.bundle, resource_type):
+                    if extensions.owned(resource.get("extension"), source, take_over=take_over):
+                        yield f"{resource_type}/{resource['id']}"
+        except NotFoundError:
+            _log.warning("the server does not offer it", type=resource_type)
+
+
+def _resources(bundle: Mapping[str, Any], resource_type: str) -> Iterator[dict[str, Any]]:
+    """The resources of a type in a page that have an id."""
+    entries = bundle.get("entry")
+    for entry in entries if isinstance(entries, list) else []:
+        resource = entry.get("resource") if isinstance(entry, dict) else None
+        if (
+            isinstance(resource, dict)
+            and resource.get("resourceType") == resource_type
+            and links.is_id(resource.get("id"))
+        ):
+            yield resource

@@ -140,7 +140,7 @@ def encounter(reader: Reader, raw: dict[str, Any]) -> EncounterFact:
 
 
 def _stays(reader: Reader, read: structs.Encounter, *, status: str, span: Span) -> list[stamps.ReadStay]:
-    """Where the patient was. A movement's only place, told without a period, takes the Encounter's own."""
+    """Where the patient was. A movement's only place takes the Encounter's own times where it has none."""
     entries = read.location or []
     movement = (read.part_of is not None or len(entries) == 1) and status not in stamps.NOT_HAPPENING
     stays = []
@@ -148,12 +148,15 @@ def _stays(reader: Reader, read: structs.Encounter, *, status: str, span: Span) 
         where = reader.ref(entry.location, "Location")
         if where is None:
             continue
-        times = reader.span(entry.period)
-        estimated = movement and entry.period is None
-        if estimated:
+        start, end = reader.span(entry.period)
+        own: frozenset[str] = frozenset()
+        if movement and entry.period is None:
             reader.found("stay-without-period")
-            times = span
-        stays.append(stamps.ReadStay(Stay(where, _stay_status(reader, entry.status), *times), estimated))
+            (start, end), own = span, frozenset({"start", "end"})
+        elif len(entries) == 1 and read.part_of is not None and status == "finished" and end is None:
+            reader.found("stay-without-end")
+            end, own = span[1], frozenset({"end"})
+        stays.append(stamps.ReadStay(Stay(where, _stay_status(reader, entry.status), start, end), own))
     return stays
 
 

@@ -22,10 +22,10 @@ _OVER = frozenset({"completed", "stopped"})
 
 @dataclass(frozen=True, slots=True)
 class ReadStay:
-    """A stay, and whether its times are the Encounter's own."""
+    """A stay, and which of its times (`start`, `end`) are the Encounter's own."""
 
     stay: Stay
-    estimated: bool
+    estimated: frozenset[str] = frozenset()
 
 
 def of_status(reader: Reader, resource: str, status: str) -> Iterator[Stamp]:
@@ -66,7 +66,7 @@ def _of_stay(reader: Reader, read: ReadStay, status: str) -> Iterator[Stamp]:
     for part, at in (("start", read.stay.start), ("end", read.stay.end)):
         for entry in reader.rules.entries.get(("Encounter", f"location.period.{part}"), ()):
             if at is not None and entry.holds_for(status):
-                yield _stamp(entry, at, location=read.stay.location, estimated=read.estimated)
+                yield _stamp(entry, at, location=read.stay.location, estimated=part in read.estimated)
 
 
 def performed(reader: Reader, procedure: structs.Procedure) -> Span:

@@ -38,8 +38,9 @@ def test_nobody_there(jumeau: Jumeau) -> None:
         (Traits(html=True), "not JSON"),
         (Traits(redirects=True), "redirects"),
         (Traits(hidden=frozenset({"Appointment"})), "does not allow"),
+        (Traits(page=2, public="http://fhir.clinic.example"), "`next` link"),
     ],
-    ids=["401", "403", "html", "redirect", "no appointments"],
+    ids=["401", "403", "html", "redirect", "no appointments", "links elsewhere"],
 )
 def test_server_refuses(jumeau: Jumeau, traits: Traits, says: str) -> None:
     with Stranger(traits, *morning()) as server:
@@ -53,7 +54,7 @@ def test_wrong_base_is_no_empty_server(jumeau: Jumeau) -> None:
     with Stranger(Traits(base="/fhir/r4"), *morning()) as server:
         told = Jumeau(jumeau.folder, server.url.removesuffix("/r4"), warm=jumeau.warm).once(NOW)
         assert (told.code, told.out) == (3, "")
-        assert "not found" in told.complaint
+        assert "base URL" in told.complaint
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Folds: the same twins whatever order and however often the versions come."""
 
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from itertools import accumulate, pairwise
@@ -73,6 +74,15 @@ def test_any_part_of_the_history(left_out: set[int], random: Any, hours: float) 
 def test_old_versions_change_nothing(number: int) -> None:
     whole = fold(Ledger(), history())
     assert changed(whole, fold(whole, [history()[number % len(history())]])) == frozenset()
+
+
+@given(st.permutations(range(3)))
+def test_restored_server(order: list[int]) -> None:
+    """Versions of one name with other contents: whatever comes first, the same one is taken."""
+    first = next(fact for fact in history() if fact.key.type == "Appointment")
+    versions = [replace(first, content_hash=name) for name in "abc"]
+    ledger = fold(Ledger(), [versions[number] for number in order])
+    assert ledger.resources[first.key.ref].content.content_hash == "c"
 
 
 @given(st.integers(0, 2000), MOMENTS)

@@ -5,7 +5,6 @@ import socket
 import time
 import uuid
 from dataclasses import replace
-from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
 from types import TracebackType
@@ -40,6 +39,11 @@ class Stranger:
     def url(self) -> str:
         """FHIR base."""
         return f"http://127.0.0.1:{self.port}{self.traits.base}"
+
+    @property
+    def told_url(self) -> str:
+        """FHIR base as its own links name it."""
+        return f"{self.traits.public}{self.traits.base}" if self.traits.public else self.url
 
     def put(self, resource: Json | str) -> None:
         """The hospital writes; a string is taken as the text of the resource, its number literals kept."""
@@ -126,6 +130,10 @@ class _Listening(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: _Listening
     protocol_version = "HTTP/1.1"
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The Date header, by this server's clock."""
+        return super().date_time_string((timestamp or time.time()) + self.server.stranger.traits.skew_s)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Silent."""
@@ -227,10 +235,10 @@ class _Handler(BaseHTTPRequestHandler):
             entries.append({"resource": outcome, "search": {"mode": "outcome"}})
         bundle: Json = {"resourceType": "Bundle", "id": str(uuid.uuid4()), "type": "searchset"}
         if self.traits.tells_time:
-            bundle["meta"] = {"lastUpdated": self.it.store.stamp(datetime.now(UTC))}
+            bundle["meta"] = {"lastUpdated": self.it.store.stamp(self.it.store.now())}
         if self.traits.tells_total:
             bundle["total"] = text.Number(str(len(found)))
-        bundle["link"] = [{"relation": "self", "url": f"{self.it.url}/{kind}?{urlencode(used)}"}]
+        bundle["link"] = [{"relation": "self", "url": f"{self.it.told_url}/{kind}?{urlencode(used)}"}]
         if offset + size < len(found):
             bundle["link"].append({"relation": "next", "url": self._next(kind, params, offset + size)})
         self._json(200, {**bundle, "entry": entries} if entries else bundle)
@@ -238,19 +246,19 @@ class _Handler(BaseHTTPRequestHandler):
     def _entry(self, resource: Json) -> Json:
         entry: Json = {"resource": resource, "search": {"mode": "match"}}
         if self.traits.full_urls:
-            entry = {"fullUrl": f"{self.it.url}/{resource['resourceType']}/{resource['id']}", **entry}
+            entry = {"fullUrl": f"{self.it.told_url}/{resource['resourceType']}/{resource['id']}", **entry}
         return entry
 
     def _next(self, kind: str, params: list[tuple[str, str]], offset: int) -> str:
         if self.traits.paging == "offset":
             kept = [(name, value) for name, value in params if name != "_offset"]
-            return f"{self.it.url}/{kind}?{urlencode([*kept, ('_offset', str(offset))])}"
+            return f"{self.it.told_url}/{kind}?{urlencode([*kept, ('_offset', str(offset))])}"
         token = str(uuid.uuid4())
         self.it.tokens[token] = (kind, params, offset)
         if self.traits.paging == "path":
-            return f"{self.it.url}/_page/{token}"
+            return f"{self.it.told_url}/_page/{token}"
         query = urlencode([("_getpages", token), ("_getpagesoffset", str(offset)), ("_bundletype", "searchset")])
-        return f"{self.traits.base if self.traits.paging == 'relative' else self.it.url}?{query}"
+        return f"{self.traits.base if self.traits.paging == 'relative' else self.it.told_url}?{query}"
 
     def _next_page(self) -> None:
         told = dict(self.params).get("_getpages") or self.way[-1]
@@ -312,7 +320,8 @@ class _Handler(BaseHTTPRequestHandler):
     # Sending
 
     def _tags(self, version: Version) -> dict[str, str]:
-        forms = {"weak": f'W/"{version.version_id}"', "strong": f'"{version.version_id}"'}
+        told = version.version_id + self.traits.etag_suffix
+        forms = {"weak": f'W/"{told}"', "strong": f'"{told}"'}
         return {"ETag": forms[self.traits.etag]} if self.traits.etag in forms else {}
 
     def _outcome(self, status: int, said: str, headers: dict[str, str] | None = None) -> None:

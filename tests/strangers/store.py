@@ -51,7 +51,7 @@ class Store:
         versions = self.held.setdefault(ref, [])
         number = str(len(versions) + 1)
         version_id = number if self.traits.version_ids == "number" else str(uuid.uuid4())
-        at = datetime.now(UTC)
+        at = self.now()
         if resource is not None:
             meta = {name: one for name, one in resource.get("meta", {}).items() if name not in ("versionId", "lastUpdated")}
             if self.traits.tells_version:
@@ -62,6 +62,10 @@ class Store:
             resource = {"resourceType": resource["resourceType"], "id": resource["id"], "meta": meta, **said}
         versions.append(Version(resource, version_id, at))
         return versions[-1]
+
+    def now(self) -> datetime:
+        """Its own clock."""
+        return datetime.now(UTC) + timedelta(seconds=self.traits.skew_s)
 
     def stamp(self, at: datetime) -> str:
         """An instant as this server writes it."""

@@ -14,6 +14,10 @@ class Traits:
     tells_version: bool = True
     """meta.versionId stands in the body."""
     etag: Literal["weak", "strong", "none"] = "weak"
+    etag_suffix: str = ""
+    """What a proxy that compresses adds to the tag, and doesn't take off again: -gzip."""
+    skew_s: float = 0.0
+    """How much its clock is ahead."""
     history: bool = True
     identical_makes_version: bool = True
     last_updated: Literal["millis", "seconds", "offset", "none"] = "millis"
@@ -52,6 +56,8 @@ class Traits:
     """Resource types that it answers 404 for."""
     bad: tuple[Any, ...] = ()
     """Entries that stand among those of every Appointment search."""
+    public: str = ""
+    """The origin that it believes to have: its links name that."""
     # Manners
     busy: int = 0
     """So many requests first are answered with `busy_status`."""

@@ -58,6 +58,11 @@ def test_ring_of_parts() -> None:
     assert anchors(World(act("p", part_of="p"))) == [("p",)]
 
 
+def test_ring_of_stays() -> None:
+    ring = (stay("e", IN_ROOM_1, booked="a", part_of="f"), stay("f", part_of="e"), stay("g", part_of="g", patient="p2"))
+    assert anchors(World(booking("a"), *ring)) == [("a", "e")]
+
+
 def test_nothing_links_but_place_and_time() -> None:
     world = World(booking("a"), stay("e", IN_ROOM_1), act("p", "08:20", "09:10"))
     assert anchors(world) == [("a", "p", "e")]

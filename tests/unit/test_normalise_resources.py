@@ -181,6 +181,17 @@ def test_only_place_takes_period_of_encounter() -> None:
     assert len(stamps(movement, Milestone.PATIENT_IN_ROOM)) == 2
 
 
+def test_movement_ends_with_its_encounter() -> None:
+    entry = {"location": {"reference": "Location/room-1"}, "period": {"start": "2026-11-24T08:00:00+01:00"}}
+    period = {"start": "2026-11-24T08:00:00+01:00", "end": "2026-11-24T09:30:00+01:00"}
+    stay = changed(ENCOUNTER, location=[entry], status="finished", period=period)
+    assert stamps(stay, Milestone.PATIENT_OUT_OF_ROOM) == []
+    movement = changed(stay, partOf={"reference": "Encounter/stay"})
+    (left,) = stamps(movement, Milestone.PATIENT_OUT_OF_ROOM)
+    assert (left.at, left.provenance) == (paris(9, 30), Provenance.ESTIMATED)
+    assert stamps(movement, Milestone.PATIENT_IN_ROOM)[0].provenance is Provenance.EXPLICIT
+
+
 def test_end_before_start_is_dropped() -> None:
     raw = changed(ENCOUNTER, period={"start": "2026-11-24T09:00:00Z", "end": "2026-11-24T08:00:00Z"})
     assert "end-before-start" in read(raw).findings

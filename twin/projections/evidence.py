@@ -71,7 +71,7 @@ def evidence_of(ledger: Ledger, places: Places) -> Evidence:
 def is_surgical(booked: AppointmentFact, places: Places, operated: set[str]) -> bool:
     """True where a room or the suite takes part; without a known place, where an act of its request is an operation.
 
-    A consultation, by its service or specialty, is one wherever its room isn't a operating room itself.
+    A consultation, by its service or specialty, is one wherever its place isn't an operating room itself.
     """
     kinds = {places.kind(ref) for ref in booked.locations}
     if PlaceKind.ROOM in kinds:
