@@ -112,6 +112,8 @@ class MaterialOptions:
 
     p50_min: float = 5.0
     band_min: float = 10.0
+    band_share: float = 0.25
+    """A P10 or P90 must also move by this share of the band: the ends of a wide band are known less well."""
     probability: float = 0.10
     validity: timedelta = timedelta(minutes=60)
     """Of today's cases; later days: see `later_validity`."""

@@ -99,6 +99,12 @@ MOVED = [
 ]
 
 
+def test_wide_band_must_move_by_a_quarter() -> None:
+    world = World(annotated(booking("a"), timeline(stage(IN, at("12:00"), 120))))
+    assert told(world, {"Appointment/a": timeline(stage(IN, at("12:00"), 150))}) == {}
+    assert told(world, {"Appointment/a": timeline(stage(IN, at("12:00"), 180))}) == {"Appointment/a": "material"}
+
+
 @pytest.mark.parametrize(("wanted", "moved"), MOVED)
 def test_material_change(wanted: Annotation, moved: bool) -> None:
     world = World(annotated(booking("a"), timeline()))

@@ -16,6 +16,7 @@ from twin.timeline import Annotation, PredictedRoomEnd, PredictedStage, Predicte
 from twin.vocabulary import CaseStatus
 
 _OPEN = frozenset({CaseStatus.PLANNED, CaseStatus.IN_PROGRESS})
+_Banded = PredictedStage | PredictedRoomEnd
 _RENEW_AT = 3
 """Renewed when less than this share (1/3) of the validity is left."""
 
@@ -102,21 +103,25 @@ def timeline_differs(wanted: PredictedTimeline, carried: PredictedTimeline, opti
 
 
 def _stage_differs(ours: PredictedStage, theirs: PredictedStage, options: MaterialOptions) -> bool:
-    return (
-        _moved(ours.p50, theirs.p50, options.p50_min)
-        or _moved(ours.p10, theirs.p10, options.band_min)
-        or _moved(ours.p90, theirs.p90, options.band_min)
-        or _shifted(ours.probability, theirs.probability, options.probability)
+    return _quantiles_differ(ours, theirs, options) or _shifted(
+        ours.probability, theirs.probability, options.probability
     )
 
 
 def room_end_differs(ours: PredictedRoomEnd, theirs: PredictedRoomEnd, options: MaterialOptions) -> bool:
     """True where a quantile or the probability of a room's end moved enough."""
+    return _quantiles_differ(ours, theirs, options) or _shifted(
+        ours.overrun_probability, theirs.overrun_probability, options.probability
+    )
+
+
+def _quantiles_differ(ours: _Banded, theirs: _Banded, options: MaterialOptions) -> bool:
+    widths = [minutes_between(each.p10, each.p90) for each in (ours, theirs) if each.p10 and each.p90]
+    band_min = max(options.band_min, options.band_share * min(widths, default=0.0))
     return (
         _moved(ours.p50, theirs.p50, options.p50_min)
-        or _moved(ours.p10, theirs.p10, options.band_min)
-        or _moved(ours.p90, theirs.p90, options.band_min)
-        or _shifted(ours.overrun_probability, theirs.overrun_probability, options.probability)
+        or _moved(ours.p10, theirs.p10, band_min)
+        or _moved(ours.p90, theirs.p90, band_min)
     )
 
 
