@@ -5,9 +5,9 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 ARGS ?=
 
-.PHONY: help setup demo test check bench lock clean
+.PHONY: help setup demo test test-servers check bench lock clean
 help: ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 setup: $(STAMP) ## create .venv with the locked packages and the project itself
 
@@ -24,15 +24,18 @@ $(STAMP): requirements.lock pyproject.toml
 demo: $(STAMP) ## a clinic that lives on a real FHIR server, and its twin: make demo ARGS='--minutes 2 --check'
 	@$(BIN)/jumeau demo $(ARGS)
 
-test: $(STAMP) ## every test, real FHIR server included (some minutes)
-	@$(BIN)/python -m pytest
+test: $(STAMP) ## every test but those of test-servers, a real FHIR server included (some minutes)
+	@$(BIN)/python -m pytest -m 'not servers'
+
+test-servers: $(STAMP) ## the contract and the whole line on sekmet and HAPI; writes docs/servers.md; needs Java and Maven
+	@$(BIN)/python -m pytest -m servers tests/servers
 
 check: $(STAMP) ## format, lint, types, layers, unit tests (under 2 minutes)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
-	@$(BIN)/python -m pytest -m 'not server'
+	@$(BIN)/python -m pytest -m 'not server and not servers'
 
 bench: $(STAMP) ## the benchmarks, each with its peer in the same run
 	@$(BIN)/python -m tests.benchmarks

@@ -108,6 +108,9 @@ def demo(
     keep: Annotated[Path | None, typer.Option(help="Keep the databases and logs in this folder.")] = None,
     speed: Annotated[float, typer.Option(min=1, max=600, help="Site minutes in a minute.")] = 60.0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the clinic's day.")] = 0,
+    fhir: Annotated[
+        str, typer.Option(help="sekmet, hapi, or the base URL of a test server on this machine.")
+    ] = "sekmet",
 ) -> None:
     """A clinic that lives on a real FHIR server, and its twin: the page is at the address printed first."""
     if check and minutes is None:
@@ -115,7 +118,7 @@ def demo(
     settings = _settings(None)
     from api import demo as living
 
-    plan = living.DemoPlan(minutes=minutes, check=check, keep=keep, speed=speed, seed=seed)
+    plan = living.DemoPlan(minutes=minutes, check=check, keep=keep, speed=speed, seed=seed, fhir=fhir)
     verdict = _guarded(living.play(settings, plan))
     if verdict is not None:
         typer.echo(json.dumps(verdict.values()) if as_json else verdict.text())
@@ -138,6 +141,33 @@ def write_back(
     values = {"removed": told.written, "conflicts": told.conflicts, "failed": told.failed}
     typer.echo(json.dumps(values) if as_json else f"removed from {told.written} resources, {told.failed} failed")
     raise typer.Exit(Exit.FAILED_WRITES if told.failed or told.conflicts else Exit.DONE)
+
+
+@app.command()
+def doctor(
+    fhir: Annotated[str | None, typer.Option(help="FHIR server to examine. Default: that of the settings.")] = None,
+    try_write: Annotated[
+        str | None, typer.Option("--try-write", metavar="TYPE/ID", help="Try writing on this resource, tagged for it.")
+    ] = None,
+    write_config: Annotated[
+        Path | None, typer.Option("--write-config", metavar="FILE", help="Write a starting settings file.")
+    ] = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Examine a FHIR server: what it can do, what the line finds on it, and what to do. Writes nothing."""
+    settings = _settings(config)
+    from api import doctor as examining
+
+    told = _guarded(examining.consult(settings, base_url=fhir, try_write=try_write, write_config=write_config))
+    if as_json:
+        typer.echo(json.dumps(told.values(), ensure_ascii=False))
+    else:
+        examining.show(told)
+    if write_config is not None:
+        typer.echo(f"{write_config} is {'written' if told.settings else 'not written: too little was found'}", err=True)
+    if not told.works:
+        raise typer.Exit(Exit.CHECK_FAILED if told.reached else Exit.SERVER)
 
 
 @config_app.command("show")

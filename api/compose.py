@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+from api.intake import Parts
 from api.settings import Settings
-from api.worker import Parts, Worker
+from api.worker import Worker
 from fhir_adapters import extensions
 from fhir_adapters.client import FhirClient
 from fhir_adapters.normalise import Mapping, Normaliser, default_mapping, load_mapping
@@ -61,6 +62,7 @@ def _parts(
         min_interval_s=settings.write_back.min_interval_s,
         budget_per_s=settings.write_back.budget_per_s,
         max_per_hour=settings.write_back.max_per_hour,
+        take_over=settings.write_back.take_over,
     )
     return Parts(
         settings=settings,

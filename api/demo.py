@@ -1,12 +1,14 @@
 """`jumeau demo`: a clinic that lives on a real FHIR server, and its twin, in one command. Also `jumeau clinic`."""
 
 import asyncio
+import ipaddress
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import typer
 
@@ -18,11 +20,14 @@ from fhir_adapters.client import FhirClient
 from fixtures.clinic.day import ROOMS, ClinicDay, generate_day
 from fixtures.clinic.living import Actor
 from fixtures.clinic.loading import load, load_to, write_files
-from fixtures.servers.sekmet import DEFAULT_PORT, SekmetServer
+from fixtures.servers.hapi import HapiServer
+from fixtures.servers.local import LocalServer
+from fixtures.servers.sekmet import SekmetServer
+from twin.errors import SettingsError
 from twin.timebase import Clock, site_date, wall_now
 
 STARTS = time(7)
-SETTLES_WITHIN_S = 10.0
+SETTLES_WITHIN_S = 30.0
 _NAME = "Clinique du Parc"
 
 
@@ -35,6 +40,8 @@ class DemoPlan:
     keep: Path | None = None
     speed: float = 60.0
     seed: int = 0
+    fhir: str = "sekmet"
+    """`sekmet` or `hapi`, started for the demo; or the base of a server on this machine that runs already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +56,29 @@ class ClinicPlan:
 async def play(settings: Settings, plan: DemoPlan) -> Verdict | None:
     """Start the server, load today, live it; the verdict where a check was asked for and nobody ended it early."""
     stop = stop_signal()
+    with _folder(plan.keep) as folder:
+        async with _server(plan.fhir, folder / "fhir", stop) as base_url:
+            if base_url is None:
+                return None
+            return await _play(settings, plan, stop, folder=folder, base_url=base_url)
+
+
+async def _play(
+    settings: Settings, plan: DemoPlan, stop: asyncio.Event, *, folder: Path, base_url: str
+) -> Verdict | None:
     zone = settings.site_options().timezone
     today = site_date(wall_now(), zone)
     clinic_day = generate_day(today, zone, plan.seed)
-    with _folder(plan.keep) as folder, SekmetServer(folder / "fhir", DEFAULT_PORT) as server:
-        async with FhirClient(server.base_url) as hospital:
-            await load(hospital, clinic_day)
-            clock = Clock(anchor=datetime.combine(today, STARTS, zone), speed=plan.speed)
-            chosen = _settings(settings, server.base_url, folder, clinic_day)
-            async with living(chosen, clock) as (program, address):
-                announce(api=address, fhir=server.base_url, database=chosen.database_url)
-                typer.echo(f"The page of the day: {address}  (Ctrl-C ends it)", err=True)
-                actor = Actor(hospital, clinic_day, clock)
-                ended = await _live(program, actor, stop, plan)
-                return await _checked(program, hospital, clock) if ended and plan.check else None
+    async with FhirClient(base_url) as hospital:
+        await load(hospital, clinic_day)
+        clock = Clock(anchor=datetime.combine(today, STARTS, zone), speed=plan.speed)
+        chosen = _settings(settings, base_url, folder, clinic_day)
+        async with living(chosen, clock) as (program, address):
+            announce(api=address, fhir=base_url, database=chosen.database_url)
+            typer.echo(f"The page of the day: {address}  (Ctrl-C ends it)", err=True)
+            actor = Actor(hospital, clinic_day, clock)
+            ended = await _live(program, actor, stop, plan)
+            return await _checked(program, hospital, clock) if ended and plan.check else None
 
 
 async def _live(program: LiveProgram, actor: Actor, stop: asyncio.Event, plan: DemoPlan) -> bool:
@@ -109,6 +125,55 @@ def _settings(settings: Settings, base_url: str, folder: Path, day: ClinicDay) -
             "write_back": settings.write_back.model_copy(update=write_back),
         }
     )
+
+
+@asynccontextmanager
+async def _server(fhir: str, folder: Path, stop: asyncio.Event) -> AsyncIterator[str | None]:
+    """FHIR base of the server asked for, started here or running on this machine; None where somebody ended it."""
+    if _is_here(fhir):
+        yield fhir
+        return
+    server = _chosen(fhir, folder)
+    try:
+        yield server.base_url if await _started(server, stop) else None
+    finally:
+        server.stop()
+
+
+def _chosen(fhir: str, folder: Path) -> LocalServer:
+    if fhir == "sekmet":
+        return SekmetServer(folder)
+    if fhir == "hapi":
+        typer.echo("HAPI FHIR starts: up to a minute, and some more when it is built the first time", err=True)
+        return HapiServer(folder)
+    raise SettingsError(
+        "--fhir: say sekmet, hapi, or the address of a test server on this machine (http://127.0.0.1:8080/fhir); "
+        "the demo writes a synthetic clinic, which must never get onto a hospital's server"
+    )
+
+
+async def _started(server: LocalServer, stop: asyncio.Event) -> bool:
+    """Start it without holding up the event loop; False where it was stopped meanwhile."""
+    starting = asyncio.create_task(asyncio.to_thread(server.start))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if stop.is_set():
+        server.stop()
+        await asyncio.gather(starting, return_exceptions=True)
+        return False
+    await starting
+    return True
+
+
+def _is_here(url: str) -> bool:
+    """True for an http(s) address of this machine, written as such."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        return parts.scheme in ("http", "https") and (host == "localhost" or ipaddress.ip_address(host).is_loopback)
+    except ValueError:
+        return False
 
 
 @contextmanager

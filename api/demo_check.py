@@ -13,14 +13,17 @@ from api.live import LiveProgram
 from api.worker import Worker
 from fhir_adapters import extensions, splice
 from fhir_adapters.client import FhirClient
+from fhir_adapters.dates import instant
 from twin.facts import Carried
 from twin.prediction.material import differs, expires
 from twin.site import MaterialOptions
-from twin.timebase import minutes_between
+from twin.timebase import minutes_between, site_date
 from twin.timeline import PredictedTimeline
 from twin.vocabulary import CaseStatus, PlaceKind
 
 STALE_MIN = 5.0
+# Without `_since` HAPI cuts a history to the number of versions that it counted up to a minute ago.
+_EVER = (("_since", "1970-01-01T00:00:00Z"), ("_count", "200"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,11 @@ class _Version:
     ours: bool
     """Made by a write of ours."""
 
+    @property
+    def number(self) -> str:
+        """meta.versionId: no number on every server."""
+        return str(self.resource["meta"]["versionId"])
+
 
 async def verdict_of(program: LiveProgram, hospital: FhirClient) -> Verdict:
     """Compare today's surgical Appointments whose patient is not yet in the room with their newest predictions.
@@ -79,6 +87,8 @@ async def verdict_of(program: LiveProgram, hospital: FhirClient) -> Verdict:
                 continue
             if not _has_room(program, versions[-1]):
                 touched += versions[-1].carried.present
+            elif not _is_of_today(program, versions[-1]):
+                continue  # a server that ran already may hold other days
             elif (timeline := _awaited(program, ref)) is not False:
                 checked += 1
                 if fault := _fault(versions[-1].carried, timeline):
@@ -94,16 +104,33 @@ async def _all(hospital: FhirClient, resource_type: str) -> AsyncIterator[str]:
 
 async def _history(hospital: FhirClient, ref: str, worker: Worker) -> list[_Version]:
     """All versions of a resource, oldest first."""
-    answer = await hospital.get(f"{ref}/_history", params=[("_count", "1000")])
+    bodies = await _bodies(hospital, ref)
     kept = await asyncio.to_thread(worker.parts.journal.outcomes, worker.server, ref=ref, limit=10_000)
     ours = {one.outcome.version_id for one in kept if one.outcome.status == "written"}
     read = extensions.reader(worker.parts.source)
     versions = []
-    for body in splice.entries(answer.body):
+    for body in reversed(bodies):
         resource = json.loads(body)
         carried = read(resource.get("extension", []))
         versions.append(_Version(body, resource, carried, ours=resource["meta"]["versionId"] in ours))
-    return sorted(versions, key=lambda version: int(version.resource["meta"]["versionId"]))
+    if all(version.number.isdecimal() for version in versions):
+        versions.sort(key=lambda version: int(version.number))
+    return versions
+
+
+async def _bodies(hospital: FhirClient, ref: str) -> list[bytes]:
+    """The texts of all versions, newest first as the specification has it, from all pages of the history."""
+    answer, seen = await hospital.get(f"{ref}/_history", params=_EVER), set[str]()
+    found = splice.entries(answer.body)
+    while (following := _next(answer.json())) and following not in seen:
+        seen.add(following)
+        answer = await hospital.get(following)
+        found += splice.entries(answer.body)
+    return found
+
+
+def _next(bundle: dict[str, Any]) -> str | None:
+    return next((link["url"] for link in bundle.get("link", []) if link["relation"] == "next"), None)
 
 
 def _touched(before: _Version, after: _Version) -> bool:
@@ -132,6 +159,12 @@ def _has_room(program: LiveProgram, version: _Version) -> bool:
     places = program.snapshot.places if program.snapshot else None
     actors = [part.get("actor", {}).get("reference") for part in version.resource.get("participant", [])]
     return places is not None and any(places.kind(actor) is PlaceKind.ROOM for actor in actors)
+
+
+def _is_of_today(program: LiveProgram, version: _Version) -> bool:
+    start = instant(version.resource.get("start"))
+    shown = program.snapshot
+    return start is None or shown is None or site_date(start, program.site.timezone) == shown.suite.day
 
 
 def _awaited(program: LiveProgram, ref: str) -> PredictedTimeline | Literal[False] | None:

@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from api.compose import worker_of
+from api.intake import Counts
 from api.settings import Settings
-from api.worker import Counts, Worker, Written
+from api.worker import Worker, Written
 from fhir_adapters.write_back import find_ours
 from twin.timebase import Clock, monotonic, shifted
 
@@ -104,6 +105,7 @@ async def _write(worker: Worker, report: Report, *, dry_run: bool) -> None:
         report.patches = [{"resource": result.outcome.ref, "patch": result.patch} for result in results if result.patch]
         return
     told = await worker.write()
+    report.notes.extend(worker.complaints)
     if mode == "off":
         report.notes.append(
             f"write-back is off: {len(todo.orders)} resources would have been annotated or cleaned; "

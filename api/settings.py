@@ -9,7 +9,7 @@ import tomllib
 from datetime import datetime, time
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
@@ -31,6 +31,7 @@ from twin.vocabulary import BookedInterval
 PREFIX = "JUMEAU_"
 CONFIG_VARIABLE = "JUMEAU_CONFIG"
 DEFAULT_FILE = Path("jumeau.toml")
+SEARCHED = ("Location", "Appointment", "Encounter", "Procedure")
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -75,6 +76,22 @@ class SyncSettings(_Section):
     poll_s: float = Field(5.0, ge=0.2)
     overlap_s: float = Field(10.0, ge=0)
     reconcile_s: float = Field(600.0, ge=5)
+    search: dict[str, str] = {}
+    """More search parameters of a type, as in a query: `{"Appointment": "service-type=394609007"}`."""
+
+    @field_validator("search")
+    @classmethod
+    def _known_types(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, query in value.items():
+            if name not in SEARCHED:
+                raise ValueError(f"no searched type: give one of {', '.join(SEARCHED)}")
+            if not parse_qsl(query.removeprefix("?")):
+                raise ValueError(f"{name}: give parameters as in a query, such as service-type=394609007")
+        return value
+
+    def extra(self) -> dict[str, list[tuple[str, str]]]:
+        """`search` as names and values by type."""
+        return {name: parse_qsl(query.removeprefix("?")) for name, query in self.search.items()}
 
 
 class WriteBackSettings(_Section):
@@ -89,6 +106,8 @@ class WriteBackSettings(_Section):
     max_per_hour: int = Field(240, ge=1)
     """Writes of one resource in an hour, after which it is left alone for a while."""
     p50_min: float = Field(5.0, ge=1)
+    take_over: bool = False
+    """Replace the predictions of other installations of this program, instead of leaving their resources alone."""
 
     @field_validator("targets")
     @classmethod

@@ -23,6 +23,7 @@ from fhir_adapters.errors import (
     AdapterError,
     BadAddressError,
     BadAnswerError,
+    FhirServerError,
     SlowError,
     ThrottledError,
     UnreachableError,
@@ -52,6 +53,11 @@ class Page:
     server_time: datetime | None
     self_link: str | None
     number: int
+
+
+def is_away(error: FhirServerError) -> bool:
+    """True where the server can't be reached now; False where it answered, if only that it can't do this (500, 501)."""
+    return error.temporary and error.status in REPEATED_AFTER
 
 
 class FhirClient:
@@ -132,13 +138,18 @@ class FhirClient:
     async def search(
         self, resource_type: str, params: Params = (), *, max_pages: int = MAX_PAGES
     ) -> AsyncIterator[Page]:
-        """The pages of a search; each `next` link is followed as given, if it leads below the base.
+        """The pages of a search of one type. Raises as `pages` does."""
+        if not links.is_type(resource_type):
+            raise BadAddressError("a search needs the name of a resource type")
+        async for page in self.pages(resource_type, params, max_pages=max_pages):
+            yield page
+
+    async def pages(self, path: str, params: Params = (), *, max_pages: int = MAX_PAGES) -> AsyncIterator[Page]:
+        """The pages of a search or a history; each `next` link is followed as given, if it leads below the base.
 
         Raises BadAnswerError for a link that leads elsewhere or was followed before, and after `max_pages`.
         """
-        if not links.is_type(resource_type):
-            raise BadAddressError("a search needs the name of a resource type")
-        url, seen = self.base.address(resource_type), set[str]()
+        url, seen, resource_type = self.base.address(path), set[str](), path.partition("/")[0]
         query: Params | None = list(params)
         for number in range(1, max_pages + 1):
             answer = await self.get(url, params=query)

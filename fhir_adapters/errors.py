@@ -13,6 +13,7 @@
         │   └── GoneError        410
         ├── ConflictError        409, 412
         ├── RejectedError        400, 422 and every other 4xx
+        ├── WrongServerError     a server of another FHIR version than R4 and R4B
         └── BadAnswerError       not JSON, too large, too deep, a redirect, a link that must not be followed
 
 *Temporary*: the same request may succeed later. Messages give the method, the resource type and the status, never a
@@ -101,6 +102,10 @@ class ConflictError(FhirServerError):
 
 class RejectedError(FhirServerError):
     """400, 422 or another 4xx: the server doesn't accept what we sent."""
+
+
+class WrongServerError(FhirServerError):
+    """The server speaks another FHIR version than R4 and R4B."""
 
 
 class BadAnswerError(FhirServerError):

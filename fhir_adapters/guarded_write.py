@@ -70,6 +70,12 @@ class ServerTraits:
     pause_s: float = 0.0
     """How long the server wants to be, or had better be, left alone, said by the last write."""
 
+    def refuse(self, resource_type: str, reason: str) -> None:
+        """Resources of a type are no longer written; said once."""
+        if resource_type not in self.refuses:
+            _log.warning(f"{resource_type} is no longer annotated: {reason}")
+        self.refuses[resource_type] = reason
+
 
 async def write(
     client: FhirClient,
@@ -281,7 +287,7 @@ class _Write:
 
     def _dropped(self) -> WriteResult:
         reason = "dropped by server: it answers success but does not do what we asked"
-        self._traits.refuses[self._type] = reason
+        self._traits.refuse(self._type, reason)
         return self._end("failed", reason=reason)
 
     async def _judged(
@@ -328,7 +334,7 @@ class _Write:
             self._rejected_version = before.version
             return None
         if CANONICAL.encode() in error.body:
-            self._traits.refuses[self._type] = "the server refuses our extensions; make their profiles known to it"
+            self._traits.refuse(self._type, "the server refuses our extensions; make their profiles known to it")
         return self._end("failed", reason=f"rejected ({error.status})")
 
     def _learn_if_match_is_ignored(self) -> None:

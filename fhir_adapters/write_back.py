@@ -129,7 +129,10 @@ class Writer:
             self._paused_until_s = self._monotonic() + self.traits.pause_s
             self.traits.pause_s = 0.0
         elif outcome.status not in ("unchanged", "gone"):
-            self._tried.setdefault(outcome.ref, deque()).append(self._monotonic())
+            tried = self._tried.setdefault(outcome.ref, deque())
+            tried.append(self._monotonic())
+            if len(tried) == self._max_per_hour:
+                _log.warning("written too often, left alone for a while: who else writes it?", ref=outcome.ref)
 
 
 async def find_ours(

@@ -162,11 +162,56 @@ class PatientFact:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceRequestFact:
+    """An order: what somebody wants done. Read only where it decides whether a booking is one of surgery."""
+
+    status: str
+    patient: str | None = None
+    code: Concept = Concept()
+    categories: tuple[Concept, ...] = ()
+
+    @property
+    def surgical(self) -> bool | None:
+        """True where its category or code says surgery, False where one says another thing, None where neither does."""
+        said = {concept.surgical for concept in (*self.categories, self.code)}
+        return False if False in said else True if True in said else None
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleFact:
+    """Whose time the Slots that name it are."""
+
+    active: bool = True
+    locations: tuple[str, ...] = ()
+    """`Location/id` among its actors."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlotFact:
+    """A stretch of a Schedule. `status` is the FHIR code."""
+
+    status: str
+    schedule: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Deleted:
     """The resource is no longer on the server."""
 
 
-Assertion = AppointmentFact | EncounterFact | ProcedureFact | LocationFact | PatientFact | Deleted
+Assertion = (
+    AppointmentFact
+    | EncounterFact
+    | ProcedureFact
+    | LocationFact
+    | PatientFact
+    | ServiceRequestFact
+    | ScheduleFact
+    | SlotFact
+    | Deleted
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ class WriteOrder:
     ref: str
     annotation: Annotation | None
     reason: str
-    """new, material, renewal, dropped, unreadable, over."""
+    """new, material, renewal, unreadable, over, take over, removal."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ from twin.facts import Carried, Fact, Quarantined, VersionKey
 
 TYPES = tuple(READERS)
 """The resource types that are read."""
+SUBSETTED = "not the whole resource (SUBSETTED)"
+"""Why a resource is quarantined that came with only some of its elements: reading it by itself gives all."""
 
 
 def carries_nothing(extensions: list[dict[str, Any]]) -> Carried:
@@ -159,12 +161,19 @@ def _refusals(raw: dict[str, Any]) -> Iterator[str]:
         yield "bad id" if "id" in raw else "no id"
     if content.is_too_deep(raw):
         yield "too deep"
+    if _is_subset(raw.get("meta")):
+        yield SUBSETTED
     if raw.get("implicitRules"):
         yield "implicit rules"
     if _is_modified(raw):
         yield "unknown modifier extension"
     if not isinstance(raw.get("extension", []), list):
         yield "wrong type: extension"
+
+
+def _is_subset(meta: object) -> bool:
+    tags = meta.get("tag") if isinstance(meta, dict) else None
+    return isinstance(tags, list) and any(isinstance(tag, dict) and tag.get("code") == "SUBSETTED" for tag in tags)
 
 
 def _is_modified(raw: dict[str, Any]) -> bool:

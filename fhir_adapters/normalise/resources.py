@@ -1,7 +1,7 @@
 """What one version of each resource type asserts.
 
-Readings: a booking whose instants can't be read, or that ends before it starts, is quarantined, since everything hangs
-on it; any other period that ends before it starts loses its end. Participants who declined are left out. A booked
+Readings: a booking or Slot whose instants can't be read, or that ends before it starts, is quarantined: everything
+hangs on it; any other period that ends before it starts loses its end. Participants who declined are left out. A booked
 length of 0 or of more than a day is no length. A partial birth date is read as the middle of what it can mean.
 """
 
@@ -23,6 +23,9 @@ from twin.facts import (
     LocationFact,
     PatientFact,
     ProcedureFact,
+    ScheduleFact,
+    ServiceRequestFact,
+    SlotFact,
     Stay,
 )
 from twin.vocabulary import CareSetting
@@ -54,6 +57,8 @@ _PROCEDURE_STATUSES = frozenset(
 )
 _STAY_STATUSES = frozenset({"planned", "active", "reserved", "completed"})
 _LOCATION_STATUSES = frozenset({"active", "suspended", "inactive"})
+_REQUEST_STATUSES = frozenset({"draft", "active", "on-hold", "revoked", "completed", "entered-in-error", "unknown"})
+_SLOT_STATUSES = frozenset({"busy", "free", "busy-unavailable", "busy-tentative", "entered-in-error"})
 _GENDERS = frozenset({"male", "female", "other", "unknown"})
 
 
@@ -81,7 +86,7 @@ def appointment(reader: Reader, raw: dict[str, Any]) -> AppointmentFact:
     )
 
 
-def _booked(reader: Reader, read: structs.Appointment) -> Span:
+def _booked(reader: Reader, read: structs.Appointment | structs.Slot) -> Span:
     start, end = dates.instant(read.start, reader.rules.zone), dates.instant(read.end, reader.rules.zone)
     if (read.start is not None and start is None) or (read.end is not None and end is None):
         raise UnreadableError("bad-instant")
@@ -276,10 +281,43 @@ def _age(born: date, at: datetime) -> int:
     return at.year - born.year - ((at.month, at.day) < (born.month, born.day))
 
 
+def service_request(reader: Reader, raw: dict[str, Any]) -> ServiceRequestFact:
+    """An order; of a subject that is no patient nothing is kept."""
+    read = msgspec.convert(raw, structs.ServiceRequest)
+    return ServiceRequestFact(
+        status=reader.code(read.status, _REQUEST_STATUSES),
+        patient=reader.patient(read.subject),
+        code=reader.concept(read.code) or Concept(),
+        categories=reader.concepts(*(read.category or ())),
+    )
+
+
+def schedule(reader: Reader, raw: dict[str, Any]) -> ScheduleFact:
+    """Whose time it is; only Locations among the actors are kept."""
+    read = msgspec.convert(raw, structs.Schedule)
+    places = (actor for actor in read.actor or () if _type_of(actor) in ("Location", ""))
+    return ScheduleFact(active=read.active is not False, locations=reader.refs(places, "Location"))
+
+
+def slot(reader: Reader, raw: dict[str, Any]) -> SlotFact:
+    """A stretch of a Schedule."""
+    read = msgspec.convert(raw, structs.Slot)
+    start, end = _booked(reader, read)
+    return SlotFact(
+        status=reader.code(read.status, _SLOT_STATUSES),
+        schedule=reader.ref(read.schedule, "Schedule"),
+        start=start,
+        end=end,
+    )
+
+
 READERS: dict[str, Callable[[Reader, dict[str, Any]], Assertion]] = {
     "Appointment": appointment,
     "Encounter": encounter,
     "Procedure": procedure,
     "Location": location,
     "Patient": patient,
+    "ServiceRequest": service_request,
+    "Schedule": schedule,
+    "Slot": slot,
 }

@@ -162,3 +162,28 @@ class Patient(Element):
     gender: str | None = None
     active: bool | None = None
     link: list[PatientLink] | None = None
+
+
+class ServiceRequest(Element):
+    """An order."""
+
+    status: str | None = None
+    category: list[CodeableConcept] | None = None
+    code: CodeableConcept | None = None
+    subject: Reference | None = None
+
+
+class Schedule(Element):
+    """Whose time it is."""
+
+    active: bool | None = None
+    actor: list[Reference] | None = None
+
+
+class Slot(Element):
+    """A stretch of a Schedule."""
+
+    status: str | None = None
+    schedule: Reference | None = None
+    start: str | None = None
+    end: str | None = None

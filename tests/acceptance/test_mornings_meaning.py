@@ -135,7 +135,10 @@ def test_emergencies_without_booking(run: Run) -> None:
         assert (report["cases"], report["written"]) == (3, 4)
         for ref in ("Procedure/only-act", "Encounter/move"):
             assert "patient_in_room" not in stages(server, ref)
-        assert checks.based_on(read(server, "Encounter/move")) == ["Encounter/move/_history/1", "Encounter/stay/_history/1"]
+        assert checks.based_on(read(server, "Encounter/move")) == [
+            "Encounter/move/_history/1",
+            "Encounter/stay/_history/1",
+        ]
         assert is_clean(server, "Encounter/stay", "Encounter/whole")
 
 
@@ -267,7 +270,10 @@ def test_dry_run_prints_what_it_would_do(run: Run) -> None:
         assert len(told.patches) == 7
         for one in told.patches:
             answer, _ = plain.request(
-                "PATCH", f"{server.url}/{one['resource']}", one["patch"], {"Content-Type": "application/json-patch+json"}
+                "PATCH",
+                f"{server.url}/{one['resource']}",
+                one["patch"],
+                {"Content-Type": "application/json-patch+json"},
             )
             assert answer == 200
         assert stages(server, "Appointment/a2")

@@ -26,6 +26,9 @@ from twin.facts import (
     Person,
     ProcedureFact,
     Quarantined,
+    ScheduleFact,
+    ServiceRequestFact,
+    SlotFact,
     Stamp,
     Stay,
 )
@@ -48,6 +51,9 @@ EVERY_KIND = (
     ),
     LocationFact("Salle d'opération 1", ("S1",), (CONCEPT,), timezone="Europe/Paris"),
     PatientFact("60-69", "female", active=False, replaces=("p2",)),
+    ServiceRequestFact("active", "p1", CONCEPT, (CONCEPT,)),
+    ScheduleFact(active=False, locations=("Location/s1",)),
+    SlotFact("busy-unavailable", "Schedule/s", NOW, NOW),
     Deleted(),
 )
 

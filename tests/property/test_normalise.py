@@ -178,7 +178,7 @@ def test_nothing_of_a_person_survives(resource: dict[str, Any], added: set[str],
         raw["id"] = f"{CANARY}-p1"
     raw |= {name: PERSONAL[name] for name in added if not (place and name == "name")}
     if broken:
-        raw["active" if resource["resourceType"] == "Patient" else "status"] = [CANARY]
+        raw["active" if resource["resourceType"] in ("Patient", "Schedule") else "status"] = [CANARY]
     outcome = NORMALISER.version(parse(json.dumps(raw).encode()), NOW)
     assert isinstance(outcome, Quarantined if broken else Fact)
     assert CANARY.casefold() not in repr(outcome).casefold()

@@ -5,6 +5,7 @@ import socket
 import time
 import uuid
 from dataclasses import replace
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
 from types import TracebackType
@@ -16,7 +17,19 @@ from tests.strangers.store import Json, Store, Version
 from tests.strangers.traits import Traits
 
 KNOWN = frozenset({"_id", "_count", "_sort", "_lastUpdated", "date", "status", "_format", "_summary", "_elements"})
-TYPES = frozenset({"Appointment", "Encounter", "Procedure", "Location", "Patient", "Schedule", "Slot", "Practitioner"})
+TYPES = frozenset(
+    {
+        "Appointment",
+        "Encounter",
+        "Procedure",
+        "Location",
+        "Patient",
+        "ServiceRequest",
+        "Schedule",
+        "Slot",
+        "Practitioner",
+    }
+)
 OWN_URLS = ("http://hl7.org/", "http://his")
 _FHIR = "application/fhir+json;charset=utf-8"
 
@@ -62,6 +75,11 @@ class Stranger:
         """The hospital deletes."""
         with self.lock:
             self.store.delete(ref)
+
+    def restore(self, at: datetime) -> None:
+        """A backup of that instant comes back: what was written since was never there."""
+        with self.lock:
+            self.store.restore(at)
 
     def becomes(self, **traits: Any) -> None:
         """From now on it is otherwise."""
@@ -130,6 +148,7 @@ class _Listening(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: _Listening
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # headers and body are sent apart: without it each answer waits for 40 ms
 
     def date_time_string(self, timestamp: float | None = None) -> str:
         """The Date header, by this server's clock."""
@@ -186,11 +205,14 @@ class _Handler(BaseHTTPRequestHandler):
     def _read(self) -> None:
         match self.way:
             case ["metadata"]:
-                self._json(200, {"resourceType": "CapabilityStatement", "status": "active", "fhirVersion": "4.0.1"})
+                version = self.traits.fhir_version
+                self._json(200, {"resourceType": "CapabilityStatement", "status": "active", "fhirVersion": version})
             case [""] | ["_page", _]:
                 self._next_page()
             case [kind] if kind in TYPES - self.traits.lacks_types:
                 self._search(kind, self.params, 0)
+            case [kind, "_history"] if kind in TYPES - self.traits.lacks_types:
+                self._type_history(kind, datetime.fromisoformat(dict(self.params)["_since"]))
             case [kind, one]:
                 self._one(f"{kind}/{one}")
             case [kind, one, "_history"]:
@@ -215,6 +237,29 @@ class _Handler(BaseHTTPRequestHandler):
         entries = [{"resource": version.resource} for version in reversed(versions)]
         self._json(200, {"resourceType": "Bundle", "type": "history", "entry": entries})
 
+    def _type_history(self, kind: str, since: datetime) -> None:
+        if self.traits.type_history == "none":
+            self._outcome(404, "no history")
+            return
+        found = [
+            (version.at, ref, number, version)
+            for ref, versions in self.it.store.held.items()
+            for number, version in enumerate(versions, start=1)
+            if ref.startswith(f"{kind}/") and version.at >= since
+        ]
+        entries = [
+            self._past(ref, number, version) for _, ref, number, version in sorted(found, key=lambda one: one[:3])
+        ]
+        self._json(200, {"resourceType": "Bundle", "type": "history", "entry": entries[::-1]})
+
+    def _past(self, ref: str, number: int, version: Version) -> Json:
+        if version.resource is not None:
+            return {"resource": version.resource, "request": {"method": "POST", "url": ref}}
+        if self.traits.type_history == "hapi":
+            return {"request": {"method": "DELETE", "url": f"{ref}/_history/{number}"}}
+        told = {"status": "204", "lastModified": self.it.store.stamp(version.at)}
+        return {"request": {"method": "DELETE", "url": ref}, "response": told}
+
     def _search(self, kind: str, params: list[tuple[str, str]], offset: int) -> None:
         known = KNOWN - self.traits.lacks
         unknown = [name for name, _ in params if name not in known and not name.startswith("_offset")]
@@ -231,7 +276,10 @@ class _Handler(BaseHTTPRequestHandler):
         if kind == "Appointment" and offset == 0:
             entries[1:1] = [{"resource": bad, "search": {"mode": "match"}} for bad in self.traits.bad]
         if self.traits.outcome_entry:
-            outcome = {"resourceType": "OperationOutcome", "issue": [{"severity": "information", "code": "informational"}]}
+            outcome = {
+                "resourceType": "OperationOutcome",
+                "issue": [{"severity": "information", "code": "informational"}],
+            }
             entries.append({"resource": outcome, "search": {"mode": "outcome"}})
         bundle: Json = {"resourceType": "Bundle", "id": str(uuid.uuid4()), "type": "searchset"}
         if self.traits.tells_time:
@@ -244,6 +292,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._json(200, {**bundle, "entry": entries} if entries else bundle)
 
     def _entry(self, resource: Json) -> Json:
+        if self.traits.subsets:
+            tagged = {**resource["meta"], "tag": [{"code": "SUBSETTED"}]}
+            resource = {name: resource[name] for name in ("resourceType", "id")} | {"meta": tagged, "status": "booked"}
         entry: Json = {"resource": resource, "search": {"mode": "match"}}
         if self.traits.full_urls:
             entry = {"fullUrl": f"{self.it.told_url}/{resource['resourceType']}/{resource['id']}", **entry}

@@ -47,13 +47,20 @@ class Store:
         """Mark it deleted."""
         return self._add(ref, None)
 
+    def restore(self, at: datetime) -> None:
+        """Forget what was written after an instant of its own clock."""
+        kept = {ref: [one for one in versions if one.at <= at] for ref, versions in self.held.items()}
+        self.held = {ref: versions for ref, versions in kept.items() if versions}
+
     def _add(self, ref: str, resource: Json | None) -> Version:
         versions = self.held.setdefault(ref, [])
         number = str(len(versions) + 1)
         version_id = number if self.traits.version_ids == "number" else str(uuid.uuid4())
         at = self.now()
         if resource is not None:
-            meta = {name: one for name, one in resource.get("meta", {}).items() if name not in ("versionId", "lastUpdated")}
+            meta = {
+                name: one for name, one in resource.get("meta", {}).items() if name not in ("versionId", "lastUpdated")
+            }
             if self.traits.tells_version:
                 meta["versionId"] = version_id
             if self.traits.last_updated != "none":

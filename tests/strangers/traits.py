@@ -19,6 +19,10 @@ class Traits:
     skew_s: float = 0.0
     """How much its clock is ahead."""
     history: bool = True
+    """Of one resource."""
+    type_history: Literal["told", "hapi", "none"] = "told"
+    """Deletes with their time, without it and with the version in the url, or no history of a type at all."""
+    fhir_version: str = "4.0.1"
     identical_makes_version: bool = True
     last_updated: Literal["millis", "seconds", "offset", "none"] = "millis"
     # Writes
@@ -48,6 +52,8 @@ class Traits:
     """Bundle.meta.lastUpdated."""
     full_urls: bool = True
     outcome_entry: bool = False
+    subsets: bool = False
+    """Searches give only some elements of each resource, tagged SUBSETTED."""
     unknown_params: Literal[400, 0] = 0
     """Answer to a parameter that isn't known; 0 ignores it."""
     lacks: frozenset[str] = frozenset()

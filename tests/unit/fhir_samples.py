@@ -102,8 +102,35 @@ PATIENT: dict[str, Any] = {
     "birthDate": "1950-03",
     "link": [{"other": {"reference": "Patient/p0"}, "type": "replaces"}],
 }
+SERVICE_REQUEST: dict[str, Any] = {
+    "resourceType": "ServiceRequest",
+    "id": "s1",
+    "meta": META,
+    "status": "active",
+    "intent": "order",
+    "category": [{"coding": [{"system": "http://snomed.info/sct", "code": "387713003"}]}],
+    "code": {"text": "Cholécystectomie"},
+    "subject": {"reference": "Patient/p1"},
+    "note": [{"text": "Mme Martin prefers mornings"}],
+}
+SCHEDULE: dict[str, Any] = {
+    "resourceType": "Schedule",
+    "id": "sch1",
+    "meta": META,
+    "actor": [{"reference": "Practitioner/d1"}, {"reference": "Location/room-1"}],
+    "comment": "Dr Martin",
+}
+SLOT: dict[str, Any] = {
+    "resourceType": "Slot",
+    "id": "sl1",
+    "meta": META,
+    "status": "free",
+    "schedule": {"reference": "Schedule/sch1"},
+    "start": "2026-11-24T08:00:00+01:00",
+    "end": "2026-11-24T12:00:00+01:00",
+}
 P1 = PSEUDONYMS.patient("p1")
-ALL = (APPOINTMENT, ENCOUNTER, PROCEDURE, LOCATION, PATIENT)
+ALL = (APPOINTMENT, ENCOUNTER, PROCEDURE, LOCATION, PATIENT, SERVICE_REQUEST, SCHEDULE, SLOT)
 
 
 def changed(resource: dict[str, Any], **elements: Any) -> dict[str, Any]:

@@ -225,3 +225,13 @@ def test_same_state_same_orders() -> None:
     wanted = {"Appointment/b": timeline(), "Appointment/a": timeline()}
     assert orders(world, wanted) == orders(world, dict(reversed(wanted.items())))
     assert list(told(world, wanted)) == ["Appointment/a", "Appointment/b"]
+
+
+def test_of_another_installation() -> None:
+    world = World(annotated(booking("a"), timeline(source="urn:uuid:0f9f4c1e-52c8-4f35-8f0d-6a1de2b0c7a2")))
+    wanted = {"Appointment/a": timeline()}
+    left = orders(world, wanted)
+    assert (left.orders, left.unchanged, left.foreign) == ((), 0, 1)
+    taken = orders_of(wanted, world.ledger, now=at("07:10"), options=OPTIONS, take_over=True)
+    assert [(order.ref, order.reason) for order in taken.orders] == [("Appointment/a", "take over")]
+    assert taken.foreign == 0

@@ -8,9 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from fhir_adapters import sync
+from fhir_adapters import by_id, sync
 from fhir_adapters.client import FhirClient
 from fhir_adapters.errors import NotFoundError, RefusedError, RejectedError, UnreachableError
+from fhir_adapters.gathering import Batch
 from tests.unit.fhir_samples import (
     APPOINTMENT,
     BASE,
@@ -109,7 +110,7 @@ async def client(server: Server) -> AsyncIterator[FhirClient]:
         yield made
 
 
-async def whole(client: FhirClient, **options: Any) -> sync.Batch:
+async def whole(client: FhirClient, **options: Any) -> Batch:
     return await sync.read_horizon(client, NORMALISER, HORIZON, observed_at=NOW, **options)
 
 
@@ -284,14 +285,14 @@ async def test_server_that_cannot_sort(client: FhirClient, server: Server) -> No
 async def test_patients_in_chunks(client: FhirClient, server: Server) -> None:
     server.page_size = 50
     server.resources |= {f"Patient/p{number}": changed(PATIENT, id=f"p{number}") for number in range(70)}
-    batch = await sync.read_patients(client, NORMALISER, [*(f"p{number}" for number in range(70)), "../x"])
+    batch = await by_id.read_by_id(client, NORMALISER, "Patient", [*(f"p{number}" for number in range(70)), "../x"])
     assert [len(dict(one)["_id"].split(",")) for one in server.queries("Patient")] == [50, 20]
     assert {fact.key.id for fact in batch.facts} == {PSEUDONYMS.patient(f"p{number}") for number in range(70)}
     assert (dict(batch.cursor), batch.complete) == ({}, frozenset())
 
 
 async def test_patient_that_search_hides(client: FhirClient, server: Server) -> None:
-    batch = await sync.read_patients(client, NORMALISER, ["p1", "gone"])
+    batch = await by_id.read_by_id(client, NORMALISER, "Patient", ["p1", "gone"])
     deleted = {fact.key.id for fact in batch.facts if isinstance(fact.assertion, Deleted)}
     assert deleted == {PSEUDONYMS.patient("gone")}
     assert server.asked[-1] == "Patient/gone"
@@ -300,7 +301,7 @@ async def test_patient_that_search_hides(client: FhirClient, server: Server) -> 
 async def test_missing_is_deleted_or_there(client: FhirClient, server: Server) -> None:
     server.status["Appointment/gone"] = 410
     refs = ["Appointment/a1", "Appointment/gone", "Appointment/never", "Patient/pseudonym"]
-    batch = await sync.read_missing(client, NORMALISER, refs, observed_at=NOW)
+    batch = await by_id.read_missing(client, NORMALISER, refs, observed_at=NOW)
     there, *deleted = sorted(batch.facts, key=lambda fact: fact.key.ref)
     assert isinstance(there.assertion, AppointmentFact)
     assert [one.key.ref for one in deleted] == ["Appointment/gone", "Appointment/never"]
@@ -313,7 +314,7 @@ async def test_missing_is_deleted_or_there(client: FhirClient, server: Server) -
 async def test_forbidden_is_not_missing(client: FhirClient, server: Server, status: int) -> None:
     server.status["Appointment/a1"] = status
     with pytest.raises(RefusedError):
-        await sync.read_missing(client, NORMALISER, ["Appointment/a1"])
+        await by_id.read_missing(client, NORMALISER, ["Appointment/a1"])
 
 
 @pytest.mark.parametrize(

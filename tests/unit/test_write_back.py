@@ -3,6 +3,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from fhir_adapters.canonical import PREDICTED_TIMELINE
 from fhir_adapters.write_back import ServerTraits, WriteResult, write
@@ -129,6 +130,17 @@ async def test_same_refusal_is_rejection(server: Server) -> None:
     assert (result.outcome.status, result.outcome.reason) == ("failed", "rejected (422)")
     assert server.methods() == ["GET", "PATCH"] * 2
     assert "Appointment" in traits.refuses
+
+
+async def test_refusal_is_said_once(server: Server) -> None:
+    server.forbids = PREDICTED_TIMELINE
+    traits = ServerTraits()
+    with capture_logs() as logs:
+        for _ in range(2):
+            await do(server, order(annotation()), traits)
+    assert [one["event"] for one in logs if "no longer annotated" in one["event"]] == [
+        "Appointment is no longer annotated: the server refuses our extensions; make their profiles known to it"
+    ]
 
 
 @pytest.mark.parametrize("held", [None, []])

@@ -19,6 +19,9 @@ from twin.facts import (
     LocationFact,
     PatientFact,
     ProcedureFact,
+    ScheduleFact,
+    ServiceRequestFact,
+    SlotFact,
     VersionKey,
 )
 from twin.timeline import PredictedRoomEnd, PredictedTimeline
@@ -42,6 +45,9 @@ _KINDS: dict[type[Assertion], str] = {
     ProcedureFact: "procedure",
     LocationFact: "location",
     PatientFact: "patient",
+    ServiceRequestFact: "request",
+    ScheduleFact: "schedule",
+    SlotFact: "slot",
     Deleted: "deleted",
 }
 _BODIES: Mapping[str, msgspec.json.Decoder[Any]] = {
@@ -50,6 +56,9 @@ _BODIES: Mapping[str, msgspec.json.Decoder[Any]] = {
     "procedure": msgspec.json.Decoder(_Body[ProcedureFact]),
     "location": msgspec.json.Decoder(_Body[LocationFact]),
     "patient": msgspec.json.Decoder(_Body[PatientFact]),
+    "request": msgspec.json.Decoder(_Body[ServiceRequestFact]),
+    "schedule": msgspec.json.Decoder(_Body[ScheduleFact]),
+    "slot": msgspec.json.Decoder(_Body[SlotFact]),
     "deleted": msgspec.json.Decoder(_Body[Deleted]),
 }
 _ENCODER = msgspec.json.Encoder()

@@ -27,6 +27,8 @@ class Orders:
 
     orders: tuple[WriteOrder, ...]
     unchanged: int
+    foreign: int = 0
+    """Resources that another installation annotates, and that are left to it."""
 
 
 def wanted_annotations(
@@ -47,24 +49,34 @@ def wanted_annotations(
     return wanted
 
 
-def orders_of(wanted: Mapping[str, Annotation], ledger: Ledger, *, now: datetime, options: MaterialOptions) -> Orders:
+def orders_of(
+    wanted: Mapping[str, Annotation],
+    ledger: Ledger,
+    *,
+    now: datetime,
+    options: MaterialOptions,
+    take_over: bool = False,
+) -> Orders:
     """Compare what is wanted with what is carried, resource by resource.
 
-    Where another installation has annotated a resource, ours stays away from it (and goes, where it is still there).
+    Where another installation has annotated a resource, ours stays away from it (and goes, where it is still there);
+    with `take_over` ours replaces it.
     """
     orders: list[WriteOrder] = []
-    unchanged = 0
+    unchanged = foreign = 0
     for ref in sorted(wanted.keys() | {ref for ref, known in ledger.resources.items() if known.newest.carried.present}):
         resource = ledger.resources.get(ref)
         if resource is None or resource.deleted:
             continue
-        ours = None if resource.newest.carried.foreign else wanted.get(ref)
-        reason = _reason(ours, resource, now=now, options=options)
+        theirs = bool(resource.newest.carried.foreign)
+        ours = None if theirs and not take_over else wanted.get(ref)
+        foreign += theirs and ours is None and ref in wanted
+        reason = "take over" if theirs and ours else _reason(ours, resource, now=now, options=options)
         if reason:
             orders.append(WriteOrder(ref, ours, reason))
         elif ours is not None:
             unchanged += 1
-    return Orders(tuple(orders), unchanged)
+    return Orders(tuple(orders), unchanged, foreign)
 
 
 def _reason(wanted: Annotation | None, resource: Resource, *, now: datetime, options: MaterialOptions) -> str | None:

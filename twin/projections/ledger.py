@@ -97,6 +97,60 @@ def changed(before: Ledger, after: Ledger) -> frozenset[str]:
     )
 
 
+CAME_BACK = "came-back"
+"""Finding of a version that the server shows again after a newer one: it was restored from a backup."""
+_CLOCK = timedelta(seconds=1)
+"""Two readings of one instant may differ by so much where a server leaves the fraction out."""
+_NO_NAME = frozenset({"no-version-id", "no-last-updated"})
+
+
+def went_back(known: Fact, seen: Fact) -> bool:
+    """True where a server must have been restored: a version with another time or content, or a lower one, but later.
+
+    Says nothing of versions that the server gives no name or no time, and of those that are known to have come back.
+    """
+    one, other = known.key, seen.key
+    if {*known.findings, *seen.findings} & {*_NO_NAME, CAME_BACK} or isinstance(known.assertion, Deleted):
+        return False
+    later = other.last_updated - one.last_updated
+    if one.version_id == other.version_id:
+        return abs(later) > _CLOCK or known.content_hash != seen.content_hash
+    numbers = one.version_id.isdecimal() and other.version_id.isdecimal()
+    return numbers and int(other.version_id) < int(one.version_id) and later > _CLOCK
+
+
+def brought_back(known: Fact, seen: Fact) -> Fact:
+    """What a restored server shows, dated so that it is newer than what was known before the backup came back."""
+    at = order(known)[0] + timedelta(milliseconds=1)
+    return replace(seen, key=replace(seen.key, last_updated=at), findings=(*seen.findings, CAME_BACK))
+
+
+def unjoined(ledger: Ledger, facts: Iterable[Fact], *, states_only: bool = True) -> frozenset[str]:
+    """Refs of which versions lie between those that the ledger holds and these facts.
+
+    Versions that are no numbers never join on, since nobody knows what lies between. `states_only`: only of facts that
+    show a state without an instant, whose time is that of the first version that showed it.
+    """
+    seen: dict[str, list[Fact]] = {}
+    for fact in facts:
+        if not isinstance(fact.assertion, Deleted) and "no-version-id" not in fact.findings:
+            seen.setdefault(fact.key.ref, []).append(fact)
+    return frozenset(
+        ref
+        for ref, mine in seen.items()
+        if not _joins(ledger.resources.get(ref), {fact.key.version_id for fact in mine})
+        and (not states_only or any(_states(fact) for fact in mine))
+    )
+
+
+def _joins(known: Resource | None, versions: set[str]) -> bool:
+    before = known.newest.key.version_id if known and not known.deleted else "0" if known is None else ""
+    if not (before.isdecimal() and all(version.isdecimal() for version in versions)):
+        return known is not None and versions <= {known.newest.key.version_id}
+    new = {number for version in versions if (number := int(version)) > int(before)}
+    return len(new) == max(new, default=int(before)) - int(before)
+
+
 def _content(resource: Resource) -> tuple[str, bool]:
     return resource.content.content_hash, resource.deleted
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from itertools import pairwise
 
 from twin.facts import AppointmentFact, Horizon, PatientFact
+from twin.projections.blocks import HospitalBlocks, hospital_blocks
 from twin.projections.cases import link
 from twin.projections.evidence import Evidence, evidence_of
 from twin.projections.ledger import Ledger
@@ -104,10 +105,11 @@ def suite_twin(ledger: Ledger, site: SiteOptions, *, clock: Clock, horizon: Hori
     kept = _with_implied_exits([twin for twin in twins if _is_of(twin, horizon)], now)
     cases = {twin.case_id: twin for twin in kept}
     day = site_date(now, site.timezone)
+    blocks = hospital_blocks(ledger, site.timezone)
     return SuiteTwin(
         now=now,
         day=day,
-        rooms=tuple(_room(place, kept, site, now=now, day=day) for place in places.rooms),
+        rooms=tuple(_room(place, kept, site, blocks, now=now, day=day) for place in places.rooms),
         cases=cases,
         aliases={alias: twin.case_id for twin in kept for alias in twin.aliases},
         pacu=_pacu(kept, places, site, now=now),
@@ -154,7 +156,9 @@ def _with_implied_exits(twins: list[PatientTwin], now: datetime) -> list[Patient
     ]
 
 
-def _room(place: Place, twins: list[PatientTwin], site: SiteOptions, *, now: datetime, day: date) -> RoomTwin:
+def _room(
+    place: Place, twins: list[PatientTwin], site: SiteOptions, blocks: HospitalBlocks, *, now: datetime, day: date
+) -> RoomTwin:
     mine = [twin for twin in twins if twin.live and twin.room == place.ref]
     current = next((twin for twin in mine if twin.in_room), None)
     today = sorted((twin for twin in mine if twin.day == day or twin is current), key=list_order)
@@ -165,11 +169,17 @@ def _room(place: Place, twins: list[PatientTwin], site: SiteOptions, *, now: dat
         name=place.name,
         reason=place.reason,
         state=_state(place, current, last_out, now=now, cleaned=_cleaned(mine, last_out)),
-        blocks=site.blocks_of(place.ref.removeprefix("Location/"), day),
+        blocks=_blocks(place, day, blocks, site),
         cases=tuple(twin.case_id for twin in today),
         current=current.case_id if current else None,
         last_out=last_out,
     )
+
+
+def _blocks(place: Place, day: date, blocks: HospitalBlocks, site: SiteOptions) -> tuple[Block, ...]:
+    """The hospital's own openings of a room, else the site file's, else the assumed ones."""
+    told = blocks.of(place.ref, day)
+    return site.blocks_of(place.ref.removeprefix("Location/"), day) if told is None else told
 
 
 def _cleaned(mine: list[PatientTwin], last_out: datetime | None) -> bool:

@@ -1,0 +1,294 @@
+"""What a worker makes of a server's histories, backups, subsets and schedules, on strangers over HTTP."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from api.compose import worker_of
+from api.intake import RESTORED
+from api.settings import Settings
+from api.worker import Worker
+from fhir_adapters.errors import WrongServerError
+from tests.strangers.resources import appointment, at, morning, reference
+from tests.strangers.server import Stranger
+from tests.strangers.traits import Traits
+from twin.facts import AppointmentFact
+from twin.timebase import shifted
+from twin.vocabulary import CaseStatus, Milestone
+
+NOW = datetime.fromisoformat(at("10:30"))
+
+
+@pytest.fixture
+def server() -> Iterator[Stranger]:
+    with Stranger(Traits(), *morning()) as started:
+        yield started
+
+
+@asynccontextmanager
+async def worker(server: Stranger, **sync: Any) -> AsyncIterator[Worker]:
+    settings = Settings.model_validate(
+        {"database_url": "sqlite:///:memory:", "fhir": {"base_url": server.url}, "sync": sync}
+    )
+    async with worker_of(settings, shifted(NOW)) as made:
+        await made.rebuild()
+        yield made
+
+
+async def statuses(made: Worker) -> dict[str, CaseStatus]:
+    """By the booking of each case."""
+    cases = (await made._intake.suite()).cases.values()
+    return {str(twin.links.appointment).removeprefix("Appointment/"): twin.status for twin in cases}
+
+
+def asked(server: Stranger, path: str) -> int:
+    return sum(one == path for _, one in server.requests)
+
+
+# Deletes
+
+
+@pytest.mark.parametrize("history", ["told", "hapi"])
+async def test_a_delete_is_seen_by_the_next_poll(server: Stranger, history: str) -> None:
+    server.becomes(type_history=history)
+    async with worker(server) as made:
+        await made.read_all()
+        server.delete("Appointment/a5")
+        await made.read_changes()
+        assert (await statuses(made))["a5"] is CaseStatus.DELETED
+        before = asked(server, "/Appointment/a5")
+        await made.read_changes()
+        assert asked(server, "/Appointment/a5") == before
+
+
+async def test_deleted_and_made_again(server: Stranger) -> None:
+    async with worker(server) as made:
+        await made.read_all()
+        server.delete("Appointment/a5")
+        await asyncio.sleep(0.01)
+        server.put(appointment("a5", "s2", "12:00", "13:00"))
+        await made.read_changes()
+        assert (await statuses(made))["a5"] is CaseStatus.PLANNED
+
+
+async def test_without_a_history_the_reconcile(server: Stranger) -> None:
+    server.becomes(type_history="none")
+    async with worker(server) as made:
+        await made.read_all()
+        server.delete("Appointment/a5")
+        for _ in range(2):
+            await made.read_changes()
+        assert (await statuses(made))["a5"] is CaseStatus.PLANNED
+        assert asked(server, "/Appointment/_history") == 1
+        await made.read_all()
+        assert (await statuses(made))["a5"] is CaseStatus.DELETED
+
+
+# Versions in between
+
+
+async def arrival(made: Worker, name: str) -> str:
+    cases = (await made._intake.suite()).cases.values()
+    (twin,) = [one for one in cases if one.links.appointment == f"Appointment/{name}"]
+    (actual,) = [one for one in twin.times.reached if one.milestone is Milestone.PATIENT_IN_FACILITY]
+    resource = made.ledger.resources[f"Appointment/{name}"]
+    assert actual.source == resource.ref
+    return resource.first_shown[Milestone.PATIENT_IN_FACILITY].isoformat()
+
+
+def edits(server: Stranger) -> str:
+    """a5 arrives, and is edited twice since; when it arrived."""
+    server.edit("Appointment/a5", status="arrived")
+    version = server.store.newest("Appointment/a5")
+    assert version is not None
+    for comment in ("one", "two"):
+        time.sleep(0.01)
+        server.edit("Appointment/a5", comment=comment)
+    return version.at.isoformat()[:23]
+
+
+@pytest.mark.parametrize("ids", ["number", "uuid"])
+async def test_first_reading_completes_states(server: Stranger, ids: str) -> None:
+    server.becomes(version_ids=ids)
+    arrived = edits(server)
+    async with worker(server) as made:
+        await made.read_all()
+        assert (await arrival(made, "a5")).startswith(arrived)
+        before = len(server.requests)
+        await made.read_all()
+        assert not any(path.endswith("/_history") for _, path in server.requests[before:])
+
+
+@pytest.mark.parametrize("history", ["told", "none"])
+async def test_a_poll_completes_states(server: Stranger, history: str) -> None:
+    server.becomes(type_history=history)
+    async with worker(server) as made:
+        await made.read_all()
+        arrived = edits(server)
+        await made.read_changes()
+        assert (await arrival(made, "a5")).startswith(arrived)
+
+
+async def test_without_histories_the_newest_counts(server: Stranger) -> None:
+    server.becomes(history=False, type_history="none")
+    arrived = edits(server)
+    async with worker(server) as made:
+        await made.read_all()
+        assert not (await arrival(made, "a5")).startswith(arrived)
+
+
+# Backups
+
+
+async def test_a_backup_comes_back(server: Stranger) -> None:
+    backup = server.store.now()
+    await asyncio.sleep(0.01)
+    server.edit("Appointment/a5", status="cancelled")
+    async with worker(server) as made:
+        await made.read_all()
+        assert (await statuses(made))["a5"] is CaseStatus.CANCELLED
+        server.restore(backup)
+        told = await made.read_all()
+        assert told.warnings == [RESTORED]
+        assert (await statuses(made))["a5"] is CaseStatus.PLANNED
+        assert (await made.read_all()).warnings == []
+
+
+async def test_the_first_edit_after_a_backup(server: Stranger) -> None:
+    backup = server.store.now()
+    await asyncio.sleep(0.01)
+    server.edit("Appointment/a5", status="cancelled")
+    server.edit("Appointment/a2", status="pending")
+    server.edit("Appointment/a2", status="cancelled")
+    async with worker(server) as made:
+        await made.read_all()
+        server.restore(backup)
+        await asyncio.sleep(1.1)
+        server.edit("Appointment/a2", comment="after the backup")
+        told = await made.read_changes()
+        assert told.warnings == [RESTORED]
+        found = await statuses(made)
+        assert (found["a2"], found["a5"]) == (CaseStatus.PLANNED, CaseStatus.PLANNED)
+        assert (await made.read_changes()).warnings == []
+
+
+async def test_what_a_backup_never_had(server: Stranger) -> None:
+    backup = server.store.now()
+    await asyncio.sleep(0.01)
+    server.put(appointment("late", "s2", "15:00", "16:00"))
+    async with worker(server) as made:
+        await made.read_all()
+        server.restore(backup)
+        await made.read_all()
+        assert (await statuses(made))["late"] is CaseStatus.DELETED
+
+
+# Searches
+
+
+async def test_subsets_are_read_by_id(server: Stranger) -> None:
+    async with worker(server) as made:
+        await made.read_all()
+        whole = await statuses(made)
+    server.becomes(subsets=True)
+    async with worker(server) as made:
+        counts = await made.read_all()
+        assert await statuses(made) == whole
+        assert counts.quarantined == 0
+
+
+async def test_ignored_filters_are_told(server: Stranger) -> None:
+    server.becomes(lacks=frozenset({"date"}))
+    async with worker(server) as made:
+        told = (await made.read_all()).warnings
+        assert "Appointment: the server ignores date; more is read than asked for" in told
+        assert not any(warning.startswith("Location") for warning in told)
+
+
+async def test_more_search_parameters(server: Stranger) -> None:
+    async with worker(server, search={"Appointment": "status=arrived,booked"}) as made:
+        await made.read_all()
+        assert "x1" not in await statuses(made)
+        assert made.ledger.get("Appointment/a5", AppointmentFact)
+
+
+async def test_patients_of_a_server_that_ignores_ids(server: Stranger) -> None:
+    server.becomes(lacks=frozenset({"_id"}))
+    server.put({"resourceType": "Patient", "id": "nobody-asked", "birthDate": "1970-01-01"})
+    async with worker(server) as made:
+        await made.read_all()
+        kept = [ref for ref in made.ledger.resources if ref.startswith("Patient/")]
+        pseudonym = made.parts.normaliser.pseudonyms.patient("nobody-asked")
+        assert f"Patient/{pseudonym}" not in kept
+        assert len(kept) == 7
+
+
+@pytest.mark.parametrize("version", ["5.0.0", "3.0.2"])
+async def test_another_fhir_is_refused(server: Stranger, version: str) -> None:
+    server.becomes(fhir_version=version)
+    async with worker(server) as made:
+        with pytest.raises(WrongServerError, match=version):
+            await made.read_all()
+
+
+# What is referred to
+
+
+async def test_surgical_requests_are_read(server: Stranger) -> None:
+    for name, words in (("op", "Arthroplastie"), ("cs", "Consultation")):
+        order = {"resourceType": "ServiceRequest", "id": f"r-{name}", "status": "active", "code": {"text": words}}
+        server.put(order)
+        server.put(appointment(name, None, "14:00", "15:00", basedOn=[reference(f"ServiceRequest/r-{name}")]))
+    async with worker(server) as made:
+        await made.read_all()
+        found = await statuses(made)
+        assert "op" in found
+        assert "cs" not in found
+
+
+async def test_a_request_of_a_new_booking(server: Stranger) -> None:
+    async with worker(server) as made:
+        await made.read_all()
+        server.put({"resourceType": "ServiceRequest", "id": "r", "status": "active", "code": {"text": "Arthroplastie"}})
+        server.put(appointment("op", None, "14:00", "15:00", basedOn=[reference("ServiceRequest/r")]))
+        await made.read_changes()
+        assert "op" in await statuses(made)
+
+
+def publish(server: Stranger, *hours: int) -> None:
+    server.put({"resourceType": "Schedule", "id": "sch", "actor": [reference("Location/s1")]})
+    for hour in hours:
+        times = {"start": at(f"{hour:02d}:00"), "end": at(f"{hour + 1:02d}:00")}
+        slot = {"resourceType": "Slot", "id": f"t{hour}", "status": "free", "schedule": reference("Schedule/sch")}
+        server.put({**slot, **times})
+
+
+async def hours(made: Worker) -> list[tuple[int, int, bool]]:
+    """Local hours of the blocks of the room s1, and whether they are assumed."""
+    (room,) = [room for room in (await made._intake.suite()).rooms if room.id == "s1"]
+    return [(block.start.hour, block.end.hour, block.assumed) for block in room.blocks]
+
+
+async def test_published_openings(server: Stranger) -> None:
+    publish(server, 8, 9, 10, 13)
+    server.put({"resourceType": "Schedule", "id": "cs", "actor": [reference("Location/cs")]})
+    async with worker(server) as made:
+        await made.read_all()
+        assert await hours(made) == [(8, 11, False), (13, 14, False)]
+        assert "Schedule/cs" not in made.ledger.resources
+        server.delete("Slot/t13")
+        server.edit("Slot/t10", status="busy-unavailable")
+        await made.read_all()
+        assert await hours(made) == [(8, 10, False)]
+
+
+async def test_a_server_without_slots(server: Stranger) -> None:
+    server.becomes(lacks_types=frozenset({"Slot", "Schedule"}))
+    async with worker(server) as made:
+        assert (await made.read_all()).warnings == []
+        assert await hours(made) == [(8, 18, True)]
