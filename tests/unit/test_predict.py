@@ -8,7 +8,14 @@ import pytest
 from fixtures.clinic.day import generate_day
 from tests.world import DAY, PARIS, SITE, SOURCE, Json, World, act, at, booking, said, stay
 from twin.prediction.models import Models, models_of
-from twin.prediction.predict import Issue, days_to_predict, room_ends_of, scenario_of, timelines_of
+from twin.prediction.predict import (
+    Issue,
+    days_to_predict,
+    room_ends_of,
+    scenario_of,
+    timelines_of,
+    unrecorded_by,
+)
 from twin.projections.suite_twin import SuiteTwin
 from twin.simulation.replications import simulate
 from twin.simulation.scenario import Scenario
@@ -245,3 +252,17 @@ def test_same_state_same_numbers() -> None:
     suites = [World(booking("a"), RUNNING, NEXT).suite("08:40") for _ in range(2)]
     assert predicted(suites[0]) == predicted(suites[1])
     assert scenario(suites[0]).content_key == scenario(suites[1]).content_key
+
+
+def test_what_a_hospital_stamps() -> None:
+    """Only entries and exits: nobody is late for not having been seen to arrive."""
+    world = World(booking("a"), stay("e", ("salle-1", "08:05", "09:10"), booked="a"), NEXT)
+    unseen = unrecorded_by(world.suite("09:30").cases.values())
+    assert not {Milestone.PATIENT_IN_ROOM, Milestone.PATIENT_OUT_OF_ROOM} & set(unseen)
+    assert {Milestone.PATIENT_IN_FACILITY, Milestone.INCISION, Milestone.PACU_DISCHARGE} <= set(unseen)
+
+
+def test_nothing_stamped_yet() -> None:
+    assert unrecorded_by(World(NEXT).suite("07:00").cases.values()) == tuple(Milestone)
+    waiting = unrecorded_by(World(ARRIVED).suite("09:30").cases.values())
+    assert Milestone.PATIENT_IN_FACILITY not in waiting

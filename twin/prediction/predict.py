@@ -1,9 +1,9 @@
 """From the live twins to a scenario, and from its futures to predicted timelines."""
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -18,7 +18,7 @@ from twin.simulation.scenario import CaseInput, RoomInput, Scenario
 from twin.site import Block, MaterialOptions, SimulationOptions, SiteOptions
 from twin.timebase import day_start, whole_minute
 from twin.timeline import PredictedRoomEnd, PredictedStage, PredictedTimeline
-from twin.vocabulary import CaseStatus, Milestone
+from twin.vocabulary import ROOM_MILESTONES, CaseStatus, Milestone
 
 NOT_COMING_AFTER = timedelta(minutes=30)
 """A patient this late who hasn't arrived goes behind those of the same room who have (guess)."""
@@ -53,24 +53,36 @@ def scenario_of(
     now = suite.now if today else day_start(day, site.timezone)
     twins = [twin for twin in suite.cases.values() if twin.live and _takes_part(twin, day, now, today=today)]
     ranks = _list_ranks(twins, now)
-    watched = _arrivals_watched(twins)
     return Scenario(
         now=now,
-        cases=tuple(
-            replace(_case(twin, models, ranks[twin.case_id]), arrival_watched=watched)
-            for twin in sorted(twins, key=lambda t: t.case_id)
-        ),
+        cases=tuple(_case(twin, models, ranks[twin.case_id]) for twin in sorted(twins, key=lambda t: t.case_id)),
         rooms=tuple(RoomInput(room.ref, room.last_out if today else None) for room in suite.rooms),
         pacu_places=suite.pacu.places,
+        unrecorded=unrecorded_by(suite.cases.values()),
         options=options,
     )
 
 
-def _arrivals_watched(twins: Iterable[PatientTwin]) -> bool:
-    """True where the hospital records who has come: most of those who entered a room were seen before, or some wait."""
-    entered = [twin for twin in twins if twin.is_reached(Milestone.PATIENT_IN_ROOM)]
-    seen = [twin for twin in entered if any(twin.times.get(milestone) for milestone in _BEFORE_ROOM)]
-    return 2 * len(seen) >= len(entered) if entered else any(_waiting(twin) for twin in twins)
+def unrecorded_by(twins: Iterable[PatientTwin]) -> tuple[Milestone, ...]:
+    """Milestones that the hospital doesn't stamp: fewer than half of the cases that went past one have it."""
+    passed: Counter[Milestone] = Counter()
+    stamped: Counter[Milestone] = Counter()
+    for twin in twins:
+        if twin.live:
+            passed.update(milestone for milestone in Milestone if _is_past(twin, milestone))
+            stamped.update(milestone for milestone in Milestone if _is_stamped(twin, milestone))
+    return tuple(milestone for milestone in Milestone if 2 * stamped[milestone] < max(passed[milestone], 1))
+
+
+def _is_past(twin: PatientTwin, milestone: Milestone) -> bool:
+    if milestone in ROOM_MILESTONES:
+        return twin.is_reached(Milestone.PATIENT_OUT_OF_ROOM)
+    return twin.frontier > milestone.rank and (milestone not in _BEFORE_ROOM or twin.entered is not None)
+
+
+def _is_stamped(twin: PatientTwin, milestone: Milestone) -> bool:
+    seen = _BEFORE_ROOM if milestone is Milestone.PATIENT_IN_FACILITY else (milestone,)
+    return any(twin.times.get(each) is not None for each in seen)
 
 
 def _takes_part(twin: PatientTwin, day: date, now: datetime, *, today: bool) -> bool:

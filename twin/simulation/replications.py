@@ -45,6 +45,7 @@ class SimulationWorker:
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
+        self._killed: asyncio.subprocess.Process | None = None
         self._closed = False
 
     async def run(self, scenario: Scenario) -> Futures:
@@ -77,7 +78,9 @@ class SimulationWorker:
             await self._end()
 
     def _kill(self) -> None:
-        if self._process is not None and self._process.returncode is None:
+        # Once only: `kill` looks whether it is dead, and would take its exit status from asyncio's own watcher.
+        if self._process not in (None, self._killed) and self._process.returncode is None:
+            self._killed = self._process
             self._process.kill()
 
     async def _end(self) -> None:
