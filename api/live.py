@@ -118,12 +118,13 @@ class LiveProgram:
 
     async def stop(self) -> None:
         """End the loops at once, and whoever waits for a snapshot."""
+        self._still = True
         self._stopping.set()
-        async with self._published:
-            self._published.notify_all()
         if self._running:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
+        async with self._published:
+            self._published.notify_all()
 
     async def _read_on(self) -> None:
         settings = self.worker.parts.settings.sync
@@ -183,7 +184,7 @@ class LiveProgram:
     async def _write_on(self) -> None:
         seen = 0
         # Once stopping, `newer` gives up at once: going on would never let go of the event loop.
-        while not (self._still or self._stopping.is_set()):
+        while not self._still:
             snapshot = await self.newer(seen, timeout_s=1.0)
             seen = snapshot.number if snapshot else seen
             await self._write()

@@ -20,7 +20,7 @@ from fhir_adapters.guarded_write import WriteResult, write
 from fhir_adapters.normalise import Normaliser
 from fhir_adapters.write_back import Writer
 from twin.errors import JournalError
-from twin.facts import AppointmentFact, EncounterFact, Fact, Horizon, LocationFact, PatientFact, ProcedureFact
+from twin.facts import AppointmentFact, Deleted, EncounterFact, Fact, Horizon, LocationFact, PatientFact, ProcedureFact
 from twin.journal import Journal, Run
 from twin.prediction import MODEL
 from twin.prediction.material import Orders, differs, orders_of, wanted_annotations
@@ -186,7 +186,7 @@ class Worker:
             self._feed.quarantined.add((entry.type, entry.id, entry.version_id))
         self._fold(news)
         counts.read += batch.read
-        counts.facts += len(batch.facts)
+        counts.facts += sum(not isinstance(fact.assertion, Deleted) for fact in batch.facts)
         counts.quarantined += len(batch.quarantined)
         counts.warnings.extend(batch.warnings)
 

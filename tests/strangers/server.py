@@ -135,7 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
         """The Date header, by this server's clock."""
         return super().date_time_string((timestamp or time.time()) + self.server.stranger.traits.skew_s)
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, *_: Any) -> None:
         """Silent."""
 
     def do_GET(self) -> None:
@@ -144,7 +144,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         self._answer(self._write)
 
-    do_PATCH = do_POST = do_DELETE = do_PUT
+    do_PATCH = do_POST = do_DELETE = do_PUT  # noqa: N815
 
     # What comes before every answer
 
@@ -231,7 +231,10 @@ class _Handler(BaseHTTPRequestHandler):
         if kind == "Appointment" and offset == 0:
             entries[1:1] = [{"resource": bad, "search": {"mode": "match"}} for bad in self.traits.bad]
         if self.traits.outcome_entry:
-            outcome = {"resourceType": "OperationOutcome", "issue": [{"severity": "information", "code": "informational"}]}
+            outcome = {
+                "resourceType": "OperationOutcome",
+                "issue": [{"severity": "information", "code": "informational"}],
+            }
             entries.append({"resource": outcome, "search": {"mode": "outcome"}})
         bundle: Json = {"resourceType": "Bundle", "id": str(uuid.uuid4()), "type": "searchset"}
         if self.traits.tells_time:

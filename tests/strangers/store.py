@@ -53,7 +53,9 @@ class Store:
         version_id = number if self.traits.version_ids == "number" else str(uuid.uuid4())
         at = self.now()
         if resource is not None:
-            meta = {name: one for name, one in resource.get("meta", {}).items() if name not in ("versionId", "lastUpdated")}
+            meta = {
+                name: one for name, one in resource.get("meta", {}).items() if name not in ("versionId", "lastUpdated")
+            }
             if self.traits.tells_version:
                 meta["versionId"] = version_id
             if self.traits.last_updated != "none":
