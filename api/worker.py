@@ -203,6 +203,8 @@ class Worker:
 
     def _fold(self, facts: Iterable[Fact]) -> None:
         before, self.ledger = self.ledger, fold(self.ledger, facts)
+        if self._feed.read_at is None:
+            return  # what was there before the first read is no change that waits for a prediction
         for ref in changed(before, self.ledger):
             at = self.ledger.resources[ref].newest.key.last_updated
             self._pending[ref] = min(at, self._pending.get(ref, at))

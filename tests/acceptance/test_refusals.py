@@ -27,7 +27,8 @@ def at_server(jumeau: Jumeau, server: Stranger) -> Jumeau:
 def test_nobody_there(jumeau: Jumeau) -> None:
     told = Jumeau(jumeau.folder, jumeau.url).once(NOW)
     assert (told.code, told.out) == (3, "")
-    assert "can't be reached" in told.complaint
+    assert "nobody answers" in told.complaint
+    assert jumeau.url in told.complaint
 
 
 @pytest.mark.parametrize(
