@@ -15,11 +15,10 @@ from api.deps import Feed, RunInfo, Snapshot
 from api.settings import Settings
 from fhir_adapters import sync
 from fhir_adapters.client import FhirClient
-from fhir_adapters.errors import FhirServerError, RefusedError
+from fhir_adapters.errors import RefusedError
 from fhir_adapters.guarded_write import WriteResult, write
 from fhir_adapters.normalise import Normaliser
 from fhir_adapters.write_back import Writer
-from twin.errors import JournalError
 from twin.facts import AppointmentFact, Deleted, EncounterFact, Fact, Horizon, LocationFact, PatientFact, ProcedureFact
 from twin.journal import Journal, Run
 from twin.prediction import MODEL
@@ -160,9 +159,9 @@ class Worker:
         """True where the hospital changed something since `before`; our own annotations are no news."""
         return bool(changed(before, self.ledger))
 
-    def failed_to_read(self, error: FhirServerError | JournalError) -> None:
+    def failed_to_read(self, reason: str) -> None:
         """Remember why a read failed; the twins stay as they are and grow old visibly."""
-        self._feed.failing = str(error)
+        self._feed.failing = reason
 
     def _read_now(self) -> None:
         self._feed.read_at = monotonic()
