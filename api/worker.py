@@ -22,8 +22,9 @@ from fhir_adapters.write_back import Writer
 from twin.facts import AppointmentFact, Deleted, EncounterFact, Fact, Horizon, LocationFact, PatientFact, ProcedureFact
 from twin.journal import Journal, Run
 from twin.prediction import MODEL
+from twin.prediction.habits import Habits, habits_of
 from twin.prediction.material import Orders, differs, orders_of, wanted_annotations
-from twin.prediction.models import models_of
+from twin.prediction.models import Models, models_of
 from twin.prediction.predict import Issue, days_to_predict, result_hash, room_ends_of, scenario_of, timelines_of
 from twin.projections.ledger import Ledger, changed, fold
 from twin.projections.places import places_of
@@ -286,10 +287,17 @@ class Worker:
     async def _simulate(self, suite: SuiteTwin) -> dict[date, Futures]:
         """Futures of today and of the later days that have cases; a later day only when its input changed."""
         settings = self.parts.settings
-        models = models_of(suite.cases.values(), settings.duration_options())
+        options = settings.simulation_options()
         found: dict[date, Futures] = {}
+        known_by: dict[bool, tuple[Models, Habits]] = {}
         for day in days_to_predict(suite):
-            scenario = scenario_of(suite, day, models, site=self.parts.site, options=settings.simulation_options())
+            before = None if day == suite.day else suite.day
+            if (before is None) not in known_by:
+                known_by[before is None] = await asyncio.to_thread(self._learned, suite, before)
+            models, habits = known_by[before is None]
+            scenario = await asyncio.to_thread(
+                scenario_of, suite, day, models, habits, site=self.parts.site, options=options
+            )
             if not scenario.cases:
                 continue
             key = scenario.content_key
@@ -298,6 +306,11 @@ class Worker:
             self._futures[day] = (key, found[day])
         self._futures = {day: kept for day, kept in self._futures.items() if day in found}
         return found
+
+    def _learned(self, suite: SuiteTwin, before: date | None) -> tuple[Models, Habits]:
+        cases = suite.cases.values()
+        options = self.parts.settings.duration_options()
+        return models_of(cases, options, before=before), habits_of(cases, before=before)
 
     async def _append_run(
         self,

@@ -113,8 +113,13 @@ def serve() -> None:
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     while header := requests.read(_LENGTH_BYTES):
         scenario: Scenario = pickle.loads(requests.read(int.from_bytes(header, "big")))
-        answers.write(_framed(simulate(scenario)))
-        answers.flush()
+        try:
+            answers.write(_framed(simulate(scenario)))
+            answers.flush()
+        except BrokenPipeError:  # nobody waits for it any more
+            with contextlib.suppress(BrokenPipeError):
+                answers.close()
+            return
 
 
 def _framed(value: Scenario | Futures) -> bytes:
