@@ -1,6 +1,7 @@
 """Runs a scenario: here, or in a process of its own that can be killed."""
 
 import asyncio
+import contextlib
 import pickle
 import signal
 import sys
