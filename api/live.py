@@ -110,6 +110,8 @@ class LiveProgram:
     async def _run(self) -> None:
         """A fault of the FHIR server or of a simulation ends a round, never the program."""
         await self.worker.rebuild()
+        if self.worker.ledger.resources:
+            self._changed.set()  # what the journal knows is shown, with its age, even where the server is away
         async with asyncio.TaskGroup() as tasks:
             for loop in (self._read_on, self._predict_on, self._write_on):
                 tasks.create_task(loop())
@@ -204,6 +206,8 @@ class LiveProgram:
             await self._write()
 
     async def _write(self) -> None:
+        if self.worker.feed.age_s is None:
+            return  # what the server holds now is not known yet
         told = await self._round("writing", self.worker.write())
         if told is None:
             return

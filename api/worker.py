@@ -111,6 +111,7 @@ class Worker:
         """Wall seconds from a change on the server to its prediction written, for changes that led to a write."""
         self._cursor: dict[str, datetime] = {}
         self._patient_ids: dict[str, str] = {}
+        self._asked: set[str] = set()
         self._feed = _Feed()
         self._futures: dict[date, tuple[str, Futures]] = {}
         self._pending: dict[str, datetime] = {}
@@ -195,6 +196,8 @@ class Worker:
         resource = self.ledger.resources.get(fact.key.ref)
         if resource is None:
             return False
+        if isinstance(fact.assertion, Deleted) and resource.deleted:
+            return True
         newest = resource.newest
         if fact.key == newest.key:
             return fact == newest
@@ -245,10 +248,11 @@ class Worker:
         return start is not None and horizon.first <= site_date(start, self.parts.site.timezone) <= horizon.last
 
     async def _read_patients(self, counts: Counts, *, fresh: bool) -> None:
-        """Patients are read only when a case refers to them."""
+        """Patients are read only when a case refers to them; one that could not be read is asked for at whole reads."""
         wanted = set((await self._suite()).patients)
         if not fresh:
-            wanted -= {resource.newest.key.id for resource, _ in self.ledger.of(PatientFact)}
+            wanted -= {resource.newest.key.id for resource, _ in self.ledger.of(PatientFact)} | self._asked
+        self._asked = wanted if fresh else self._asked | wanted
         ids = sorted(self._patient_ids[key] for key in wanted if key in self._patient_ids)
         if ids:
             await self._take(await sync.read_patients(self.parts.client, self.parts.normaliser, ids), counts)

@@ -6,6 +6,7 @@ transaction starts and is seen when it ends.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -34,6 +35,11 @@ DELETED = "deleted"
 _UNDATED = {
     "Encounter": ("status", "planned,arrived,triaged,in-progress,onleave"),
     "Procedure": ("status", "preparation,in-progress,on-hold"),
+}
+# Nor one that is over and never got a date of its own, only those of its places or stamps: by when it was written.
+_CLOSED = {
+    "Encounter": ("status", "finished"),
+    "Procedure": ("status", "completed,stopped,not-done,entered-in-error"),
 }
 _COUNT = ("_count", str(PAGE_SIZE))
 
@@ -79,7 +85,13 @@ async def read_horizon(
     """
     given = extra or {}
     readings = (
-        _read_type(client, _Gathered(normaliser, observed_at), name, _searches(name, horizon, given.get(name, ())))
+        _read_type(
+            client,
+            _Gathered(normaliser, observed_at),
+            name,
+            _searches(name, horizon, given.get(name, ())),
+            optional=_recently_closed(name, horizon, given.get(name, ())),
+        )
         for name in CLINICAL_TYPES
     )
     batch = _joined(await _together(readings))
@@ -97,6 +109,15 @@ def _searches(resource_type: str, horizon: Horizon, extra: Params) -> list[list[
     dated = [("date", f"ge{horizon.first - day}"), ("date", f"le{horizon.last + day}")]
     undated = _UNDATED.get(resource_type)
     return [[*dated, *extra, _COUNT], *([[undated, *extra, _COUNT]] if undated else [])]
+
+
+def _recently_closed(resource_type: str, horizon: Horizon, extra: Params) -> list[list[tuple[str, str]]]:
+    """What is over and has no date, written since the horizon began, on the server's clock whatever `run --at` says."""
+    closed = _CLOSED.get(resource_type)
+    if closed is None:
+        return []
+    since = min(horizon.first, wall_now().date() - timedelta(days=2)) - timedelta(days=1)
+    return [[closed, ("_lastUpdated", f"ge{since}T00:00:00.000Z"), *extra, _COUNT]]
 
 
 async def read_changes(
@@ -184,8 +205,12 @@ async def _read_type(
     searches: Sequence[Params],
     *,
     otherwise: Params = (_COUNT,),
+    optional: Sequence[Params] = (),
 ) -> Batch:
-    """All searches of one type into one batch; `otherwise` where the server refuses one of them."""
+    """All searches of one type into one batch; `otherwise` where the server refuses one of them.
+
+    A refused search of `optional` is done without.
+    """
     try:
         try:
             for params in searches:
@@ -195,6 +220,10 @@ async def _read_type(
                 raise
             into.warnings.append(f"{resource_type}: the server refuses the search parameters; read without them")
             await _gather(client, into, resource_type, otherwise)
+        else:
+            for params in optional:
+                with contextlib.suppress(RejectedError):
+                    await _gather(client, into, resource_type, params)
     except NotFoundError:
         if into.answered:
             raise
