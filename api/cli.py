@@ -80,7 +80,9 @@ def run(
     settings = _settings(config)
     from api import once as line
 
-    report = _guarded(line.run_once(settings, now=_instant(at, settings), dry_run=dry_run))
+    report = _guarded(
+        line.run_once(settings, now=_instant(at, settings), dry_run=dry_run), server=settings.fhir.base_url
+    )
     for warning in report.notes:
         typer.echo(warning, err=True)
     for patch in report.patches:
@@ -95,7 +97,7 @@ def serve(config: ConfigOption = None) -> None:
     settings = _settings(config)
     from api import serving
 
-    _guarded(serving.serve(settings))
+    _guarded(serving.serve(settings), server=settings.fhir.base_url)
 
 
 @app.command()
@@ -119,7 +121,7 @@ def demo(
     from api import demo as living
 
     plan = living.DemoPlan(minutes=minutes, check=check, keep=keep, speed=speed, seed=seed, fhir=fhir)
-    verdict = _guarded(living.play(settings, plan))
+    verdict = _guarded(living.play(settings, plan), server="the demo's own")
     if verdict is not None:
         typer.echo(json.dumps(verdict.values()) if as_json else verdict.text())
         raise typer.Exit(Exit.DONE if verdict.passed else Exit.CHECK_FAILED)
@@ -137,7 +139,7 @@ def write_back(
     settings = _settings(config)
     from api import once as line
 
-    told = _guarded(line.remove_all(settings))
+    told = _guarded(line.remove_all(settings), server=settings.fhir.base_url)
     values = {"removed": told.written, "conflicts": told.conflicts, "failed": told.failed}
     typer.echo(json.dumps(values) if as_json else f"removed from {told.written} resources, {told.failed} failed")
     raise typer.Exit(Exit.FAILED_WRITES if told.failed or told.conflicts else Exit.DONE)
@@ -159,7 +161,10 @@ def doctor(
     settings = _settings(config)
     from api import doctor as examining
 
-    told = _guarded(examining.consult(settings, base_url=fhir, try_write=try_write, write_config=write_config))
+    told = _guarded(
+        examining.consult(settings, base_url=fhir, try_write=try_write, write_config=write_config),
+        server=fhir or settings.fhir.base_url,
+    )
     if as_json:
         typer.echo(json.dumps(told.values(), ensure_ascii=False))
     else:
@@ -191,7 +196,8 @@ def clinic_generate(
     from api import demo as living
 
     made = _guarded(
-        living.generate(settings, living.ClinicPlan(_day(day, settings), seed=seed, rooms=rooms), out=out, to=to)
+        living.generate(settings, living.ClinicPlan(_day(day, settings), seed=seed, rooms=rooms), out=out, to=to),
+        server=to or "none",
     )
     typer.echo(made)
 
@@ -208,7 +214,7 @@ def clinic_live(
     from api import demo as living
 
     plan = living.ClinicPlan(_day(None, settings), seed=seed, rooms=rooms)
-    _guarded(living.live(settings, plan, base_url=to, speed=speed))
+    _guarded(living.live(settings, plan, base_url=to, speed=speed), server=to)
 
 
 # --- what the commands share ------------------------------------------------------------------------------------------
@@ -227,7 +233,7 @@ def _settings(config: Path | None) -> "Settings":
     return settings
 
 
-def _guarded(work: Coroutine[Any, Any, T]) -> T:
+def _guarded(work: Coroutine[Any, Any, T], *, server: str) -> T:
     """Run to the end; an error that a person can act on is one line and an exit code."""
     from fhir_adapters.errors import AdapterError, FhirServerError
     from twin.errors import SimulationError, TwinError
@@ -235,7 +241,7 @@ def _guarded(work: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(work)
     except FhirServerError as error:
-        _fail(Exit.SERVER, str(error))
+        _fail(Exit.SERVER, f"{error}; the server is {server}")
     except SimulationError as error:
         _fail(Exit.CHECK_FAILED, str(error))
     except (TwinError, AdapterError) as error:

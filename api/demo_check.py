@@ -15,7 +15,7 @@ from fhir_adapters import extensions, splice
 from fhir_adapters.client import FhirClient
 from fhir_adapters.dates import instant
 from twin.facts import Carried
-from twin.prediction.material import differs, expires
+from twin.prediction.material import differs, expires, is_overdue
 from twin.site import MaterialOptions
 from twin.timebase import minutes_between, site_date
 from twin.timeline import PredictedTimeline
@@ -191,7 +191,8 @@ def _fault(carried: Carried, current: PredictedTimeline | None) -> str | None:
         theirs = written.stage(stage.milestone)
         if theirs is None or theirs.p50 is None or stage.p50 is None:
             return "stale"
-        if abs(minutes_between(theirs.p50, stage.p50)) >= STALE_MIN:
+        overdue = is_overdue(stage, current) and is_overdue(theirs, written)
+        if not overdue and abs(minutes_between(theirs.p50, stage.p50)) >= STALE_MIN:
             return "stale"
     return None
 

@@ -77,6 +77,8 @@ class Intake:
         self.pending: dict[str, datetime] = {}
         """Wall time of changes of the hospital's that no prediction has covered yet, by ref."""
         self.read_at: float | None = None
+        self._asked: set[str] = set()
+        """Patients asked for since the last whole reading: one that can't be read is not asked for at every poll."""
         self.failing: str | None = None
         self.frozen: str | None = None
         """Why the last reconcile took nothing as deleted."""
@@ -190,7 +192,7 @@ class Intake:
         if news:
             self._fold(news)
         counts.read += batch.read
-        counts.facts += len(batch.facts)
+        counts.facts += sum(not isinstance(fact.assertion, Deleted) for fact in batch.facts)
         counts.quarantined += len(batch.quarantined)
         counts.warnings.extend(batch.warnings)
 
@@ -208,6 +210,8 @@ class Intake:
 
     def _fold(self, facts: Iterable[Fact]) -> None:
         before, self.ledger = self.ledger, fold(self.ledger, facts)
+        if self.read_at is None:
+            return  # what was there before the first read is no change that waits for a prediction
         for ref in changed(before, self.ledger):
             at = self.ledger.resources[ref].newest.key.last_updated
             self.pending[ref] = min(at, self.pending.get(ref, at))
@@ -217,6 +221,8 @@ class Intake:
         resource = self.ledger.resources.get(fact.key.ref)
         if resource is None:
             return False
+        if isinstance(fact.assertion, Deleted) and resource.deleted:
+            return True
         newest = resource.newest
         if fact.key == newest.key:
             return fact == newest
@@ -337,7 +343,8 @@ class Intake:
         await self._read_by_id("ServiceRequest", (ref.partition("/")[2] for ref in unknown), counts)
         patients = set((await self.suite()).patients)
         if not fresh:
-            patients -= {resource.newest.key.id for resource, _ in self.ledger.of(PatientFact)}
+            patients -= {resource.newest.key.id for resource, _ in self.ledger.of(PatientFact)} | self._asked
+        self._asked = patients if fresh else self._asked | patients
         await self._read_by_id(
             "Patient", (self._patient_ids[key] for key in patients & self._patient_ids.keys()), counts
         )

@@ -1,8 +1,11 @@
 """The living program: reading, predicting and writing as tasks of one event loop, beside the API."""
 
 import asyncio
-from collections.abc import Iterable
+import traceback
+from collections.abc import Awaitable, Iterable
 from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -13,6 +16,7 @@ from fhir_adapters.errors import FhirServerError
 from twin.errors import JournalError, SimulationError
 from twin.site import SiteOptions
 
+T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 _SECONDS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300)
 
@@ -106,6 +110,8 @@ class LiveProgram:
     async def _run(self) -> None:
         """A fault of the FHIR server or of a simulation ends a round, never the program."""
         await self.worker.rebuild()
+        if self.worker.ledger.resources:
+            self._changed.set()  # what the journal knows is shown, with its age, even where the server is away
         async with asyncio.TaskGroup() as tasks:
             for loop in (self._read_on, self._predict_on, self._write_on):
                 tasks.create_task(loop())
@@ -118,12 +124,13 @@ class LiveProgram:
 
     async def stop(self) -> None:
         """End the loops at once, and whoever waits for a snapshot."""
+        self._still = True
         self._stopping.set()
-        async with self._published:
-            self._published.notify_all()
         if self._running:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
+        async with self._published:
+            self._published.notify_all()
 
     async def _read_on(self) -> None:
         settings = self.worker.parts.settings.sync
@@ -137,12 +144,9 @@ class LiveProgram:
 
     async def _read(self, *, whole: bool) -> bool:
         before = self.worker.ledger
-        try:
-            counts = await (self.worker.read_all() if whole else self.worker.read_changes())
-        except (FhirServerError, JournalError) as error:
-            self.worker.failed_to_read(error)
+        counts = await self._round("reading", self.worker.read_all() if whole else self.worker.read_changes())
+        if counts is None:
             self._metrics.read_failures.inc()
-            _log.warning("reading failed", reason=str(error))
             return False
         self._metrics.read.inc(counts.read)
         self._metrics.quarantined.inc(counts.quarantined)
@@ -150,6 +154,21 @@ class LiveProgram:
         if whole or self.worker.has_news(before):
             self._changed.set()
         return True
+
+    async def _round(self, name: str, work: Awaitable[T]) -> T | None:
+        """One round of a loop. Whatever goes wrong ends the round, never the program: the last prediction stands."""
+        try:
+            return await work
+        except (FhirServerError, JournalError, SimulationError) as error:
+            reason = str(error)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not leave a suite without its board
+            # The text of an unknown error may hold data: its kind and its place say enough.
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            reason = f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}"
+        if name == "reading":
+            self.worker.failed_to_read(reason)
+        _log.error(f"{name} failed", reason=reason)
+        return None
 
     def _warn(self, warnings: Iterable[str]) -> None:
         for warning in set(warnings) - self._warned:
@@ -169,10 +188,8 @@ class LiveProgram:
                 pass  # waiting alone moves a prediction
 
     async def _predict(self) -> None:
-        try:
-            snapshot = await self.worker.predict()
-        except (SimulationError, JournalError) as error:
-            _log.error("the last prediction stands", reason=str(error))
+        snapshot = await self._round("predicting", self.worker.predict())
+        if snapshot is None:
             return
         self._metrics.runs.inc()
         if snapshot.run:
@@ -183,16 +200,16 @@ class LiveProgram:
     async def _write_on(self) -> None:
         seen = 0
         # Once stopping, `newer` gives up at once: going on would never let go of the event loop.
-        while not (self._still or self._stopping.is_set()):
+        while not self._still:
             snapshot = await self.newer(seen, timeout_s=1.0)
             seen = snapshot.number if snapshot else seen
             await self._write()
 
     async def _write(self) -> None:
-        try:
-            told = await self.worker.write()
-        except JournalError as error:
-            _log.error("outcomes of writes are not kept", reason=str(error))
+        if self.worker.feed.age_s is None:
+            return  # what the server holds now is not known yet
+        told = await self._round("writing", self.worker.write())
+        if told is None:
             return
         for outcome in ("written", "conflicts", "failed"):
             self._metrics.writes.labels(outcome).inc(getattr(told, outcome))

@@ -134,6 +134,15 @@ class BlockSettings(_Section):
     start: time = time(8)
     end: time = time(18)
 
+    @field_validator("days")
+    @classmethod
+    def _known_days(cls, value: str) -> str:
+        try:
+            _weekdays(value)
+        except SettingsError as error:
+            raise ValueError(str(error)) from None
+        return value
+
     def value(self) -> BlockTime:
         """The opening as the domain knows it; SettingsError for unknown days."""
         return BlockTime(frozenset(_weekdays(self.days)), self.start, self.end)

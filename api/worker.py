@@ -13,14 +13,13 @@ import structlog
 
 from api.deps import Feed, RunInfo, Snapshot
 from api.intake import Counts, Intake, Parts
-from fhir_adapters.errors import FhirServerError
 from fhir_adapters.guarded_write import WriteResult, write
-from twin.errors import JournalError
 from twin.facts import Fact, Horizon
 from twin.journal import Run
 from twin.prediction import MODEL
+from twin.prediction.habits import Habits, habits_of
 from twin.prediction.material import Orders, differs, orders_of, wanted_annotations
-from twin.prediction.models import models_of
+from twin.prediction.models import Models, models_of
 from twin.prediction.predict import Issue, days_to_predict, result_hash, room_ends_of, scenario_of, timelines_of
 from twin.projections.ledger import Ledger, changed
 from twin.projections.places import places_of
@@ -98,9 +97,9 @@ class Worker:
         """True where the hospital changed something since `before`; our own annotations are no news."""
         return bool(changed(before, self.ledger))
 
-    def failed_to_read(self, error: FhirServerError | JournalError) -> None:
+    def failed_to_read(self, reason: str) -> None:
         """Remember why a read failed; the twins stay as they are and grow old visibly."""
-        self._intake.failing = str(error)
+        self._intake.failing = reason
 
     # --- twins and predictions ----------------------------------------------------------------------------------------
 
@@ -132,10 +131,17 @@ class Worker:
     async def _simulate(self, suite: SuiteTwin) -> dict[date, Futures]:
         """Futures of today and of the later days that have cases; a later day only when its input changed."""
         settings = self.parts.settings
-        models = models_of(suite.cases.values(), settings.duration_options())
+        options = settings.simulation_options()
         found: dict[date, Futures] = {}
+        known_by: dict[bool, tuple[Models, Habits]] = {}
         for day in days_to_predict(suite):
-            scenario = scenario_of(suite, day, models, site=self.parts.site, options=settings.simulation_options())
+            before = None if day == suite.day else suite.day
+            if (before is None) not in known_by:
+                known_by[before is None] = await asyncio.to_thread(self._learned, suite, before)
+            models, habits = known_by[before is None]
+            scenario = await asyncio.to_thread(
+                scenario_of, suite, day, models, habits, site=self.parts.site, options=options
+            )
             if not scenario.cases:
                 continue
             key = scenario.content_key
@@ -144,6 +150,11 @@ class Worker:
             self._futures[day] = (key, found[day])
         self._futures = {day: kept for day, kept in self._futures.items() if day in found}
         return found
+
+    def _learned(self, suite: SuiteTwin, before: date | None) -> tuple[Models, Habits]:
+        cases = suite.cases.values()
+        options = self.parts.settings.duration_options()
+        return models_of(cases, options, before=before), habits_of(cases, before=before)
 
     async def _append_run(
         self,

@@ -24,6 +24,7 @@ from fhir_adapters.errors import (
     BadAddressError,
     BadAnswerError,
     FhirServerError,
+    NoConnectionError,
     SlowError,
     ThrottledError,
     UnreachableError,
@@ -34,6 +35,7 @@ JSON_PATCH = "application/json-patch+json"
 MAX_BODY_BYTES = 64 * 2**20
 MAX_PAGES = 10_000
 MAX_ATTEMPTS = 6
+CONNECT_TRIES = 3
 REPEATED_AFTER = (None, 429, 502, 503, 504)
 """Statuses after which a read is sent again; None is a connection that failed."""
 LARGE_BODY_BYTES = 200_000
@@ -238,7 +240,8 @@ class FhirClient:
             except (UnreachableError, ThrottledError, SlowError) as error:
                 wait_s = self._wait_s(error.retry_after_s, attempt)
                 too_late = asyncio.get_running_loop().time() + wait_s >= ends
-                if attempt == attempts or too_late or error.status not in REPEATED_AFTER:
+                tries = min(attempts, CONNECT_TRIES) if isinstance(error, NoConnectionError) else attempts
+                if attempt >= tries or too_late or error.status not in REPEATED_AFTER:
                     raise
             await asyncio.sleep(wait_s)
             attempt += 1
@@ -255,6 +258,8 @@ class FhirClient:
                 answer = await self._exchange(request)
         except httpx.TimeoutException:
             raise SlowError("the server is silent", method=request.method, resource=resource) from None
+        except httpx.ConnectError:
+            raise NoConnectionError("nobody answers at the address", method=request.method, resource=resource) from None
         except httpx.TransportError as error:
             # The cause's text may hold an address; its kind says enough.
             reason = f"the FHIR server can't be reached: {type(error).__name__}"

@@ -5,7 +5,8 @@
     ├── BadKeyError              the pseudonym key can't be read or made
     ├── BadMappingError          the milestone mapping names something that doesn't exist
     └── FhirServerError
-        ├── UnreachableError     no connection, connection lost, 5xx               [temporary]
+        ├── UnreachableError     connection lost, 5xx                              [temporary]
+        │   └── NoConnectionError  nobody answers at the address
         ├── SlowError            no whole answer before the deadline               [temporary]
         ├── ThrottledError       429 or 503: asked to wait (`retry_after_s`)       [temporary]
         ├── RefusedError         401, 403
@@ -70,6 +71,10 @@ class UnreachableError(FhirServerError):
     """No connection, a connection lost half-way, or a 5xx. A write may have been done all the same: re-read."""
 
     temporary = True
+
+
+class NoConnectionError(UnreachableError):
+    """Nobody answers at the address: nothing was sent."""
 
 
 class SlowError(FhirServerError):

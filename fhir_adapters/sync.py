@@ -5,6 +5,7 @@ next search goes back by an overlap longer than the longest transaction, since a
 transaction starts and is seen when it ends.
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from fhir_adapters.errors import NotFoundError, RejectedError
 from fhir_adapters.gathering import Batch, Cursor, Gathered, joined, together
 from fhir_adapters.normalise import Normaliser
 from twin.facts import Horizon
+from twin.timebase import wall_now
 
 CLINICAL_TYPES = ("Location", "Appointment", "Encounter", "Procedure")
 """What is searched for; everything else is read only when something refers to it."""
@@ -26,6 +28,11 @@ SEARCH_TRIES = 3
 _UNDATED = {
     "Encounter": ("status", "planned,arrived,triaged,in-progress,onleave"),
     "Procedure": ("status", "preparation,in-progress,on-hold"),
+}
+# Nor one that is over and never got a date of its own, only those of its places or stamps: by when it was written.
+_CLOSED = {
+    "Encounter": ("status", "finished"),
+    "Procedure": ("status", "completed,stopped,not-done,entered-in-error"),
 }
 _COUNT = ("_count", str(PAGE_SIZE))
 _NO_FILTERS = frozenset({"_count", "_sort"})
@@ -46,7 +53,13 @@ async def read_horizon(
     """
     given = extra or {}
     readings = (
-        _read_type(client, Gathered(normaliser, observed_at), name, _searches(name, horizon, given.get(name, ())))
+        _read_type(
+            client,
+            Gathered(normaliser, observed_at),
+            name,
+            _searches(name, horizon, given.get(name, ())),
+            optional=_recently_closed(name, horizon, given.get(name, ())),
+        )
         for name in CLINICAL_TYPES
     )
     batch = joined(await together(readings))
@@ -67,6 +80,15 @@ def within(name: str, horizon: Horizon) -> list[tuple[str, str]]:
     """Search parameters for a date in the horizon. Plain days mean the server's, so there is a day of margin."""
     day = timedelta(days=1)
     return [(name, f"ge{horizon.first - day}"), (name, f"le{horizon.last + day}")]
+
+
+def _recently_closed(resource_type: str, horizon: Horizon, extra: Params) -> list[list[tuple[str, str]]]:
+    """What is over and has no date, written since the horizon began, on the server's clock whatever `run --at` says."""
+    closed = _CLOSED.get(resource_type)
+    if closed is None:
+        return []
+    since = min(horizon.first, wall_now().date() - timedelta(days=2)) - timedelta(days=1)
+    return [[closed, ("_lastUpdated", f"ge{since}T00:00:00.000Z"), *extra, _COUNT]]
 
 
 async def read_changes(
@@ -113,8 +135,12 @@ async def _read_type(
     searches: Sequence[Params],
     *,
     otherwise: Params = (_COUNT,),
+    optional: Sequence[Params] = (),
 ) -> Batch:
-    """All searches of one type into one batch; `otherwise` where the server refuses one of them."""
+    """All searches of one type into one batch; `otherwise` where the server refuses one of them.
+
+    A refused search of `optional` is done without.
+    """
     try:
         try:
             for params in searches:
@@ -124,6 +150,10 @@ async def _read_type(
                 raise
             into.warnings.append(f"{resource_type}: the server refuses the search parameters; read without them")
             await _gather(client, into, resource_type, otherwise)
+        else:
+            for params in optional:
+                with contextlib.suppress(RejectedError):
+                    await _gather(client, into, resource_type, params)
     except NotFoundError:
         if into.answered:
             raise

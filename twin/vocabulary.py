@@ -104,6 +104,8 @@ class Stage(StrEnum):
     HOLDING = "holding"
     START_DELAY = "start_delay"
     """Delay of the first case of a list against its booking."""
+    LIST_DELAY = "list_delay"
+    """From the earliest early start to the entry of a later case of a list, where the room waits for the booking."""
     INDUCTION = "induction"
     LEAD_IN = "lead_in"
     ROOM_TIME = "room_time"

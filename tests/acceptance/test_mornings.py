@@ -1,8 +1,10 @@
-"""One morning on servers that behave strangely: the same predictions everywhere, and nothing of the hospital touched."""
+"""One morning on servers that behave strangely: the same predictions everywhere, nothing of the hospital touched."""
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -83,14 +85,14 @@ class Played:
 
     def json(self, call: int, ref: str) -> dict[str, Any]:
         """A resource after a call, counted from 1."""
-        return dict(checks.json.loads(self.texts[call][ref]))
+        return dict(json.loads(self.texts[call][ref]))
 
 
 def play(traits: Traits, folder: Path, warm: Warm) -> Played:
     """Run; run again a minute later; the hospital cancels a2 and finishes a1; run; remove."""
     played = Played()
     with Stranger(traits, *morning()) as server:
-        booked = checks.json.dumps(appointment("a4", "s2", "09:30", "11:30", status="arrived"))
+        booked = json.dumps(appointment("a4", "s2", "09:30", "11:30", status="arrived"))
         server.put(f'{booked[:-1]},"extension":[{SCORE}]}}')
         jumeau = Jumeau(folder, server.url, warm=warm)
         _look(server, played)
@@ -167,13 +169,14 @@ def test_report_is_the_same(played: Played, name: str) -> None:
     assert [(room["id"], room["name"]) for room in rooms] == [("s1", "Salle 1"), ("s2", "Salle 2")]
     assert all("Bloc" in room["reason"] for room in rooms)
     assert 0 < seconds < 60
+    assert name not in ("plain", "hapi", "uuid", "noisy") or not played.calls[0].err
 
 
 def test_profiles_are_kept(played: Played) -> None:
     for ref in ANNOTATED:
         later = ref == "Appointment/t1"
         stages = checks.timeline(played.json(1, ref), NOW, valid_min=24 * 60 if later else 60)
-        now = checks.datetime.fromisoformat(NOW)
+        now = datetime.fromisoformat(NOW)
         assert all(p10 >= now for p10, _, _ in stages.values())
         entered = ref in ("Appointment/a1", "Appointment/a4")
         assert ("patient_in_room" in stages) is not entered
@@ -182,7 +185,7 @@ def test_profiles_are_kept(played: Played) -> None:
         (_, p50, _), overrun = checks.room_end(played.json(1, ref), NOW)
         last = "a2" if ref == "Location/s1" else "a5"
         out = checks.timeline(played.json(1, f"Appointment/{last}"), NOW)["patient_out_of_room"][1]
-        assert abs(p50 - out) <= checks.timedelta(minutes=10)
+        assert abs(p50 - out) <= timedelta(minutes=10)
         assert overrun < 0.5
 
 
@@ -192,7 +195,7 @@ def test_everything_else_is_untouched(played: Played) -> None:
             if ref not in ("Appointment/a2", "Encounter/e-a1"):  # the hospital changed these itself
                 assert checks.his(texts[ref]) == checks.his(played.texts[0][ref])
             if ref not in ANNOTATED + ROOMS:
-                assert not checks.ours(checks.json.loads(texts[ref]))
+                assert not checks.ours(json.loads(texts[ref]))
         assert SCORE in texts["Appointment/a4"].replace(": ", ":").replace(", ", ",")
 
 

@@ -27,7 +27,8 @@ def at_server(jumeau: Jumeau, server: Stranger) -> Jumeau:
 def test_nobody_there(jumeau: Jumeau) -> None:
     told = Jumeau(jumeau.folder, jumeau.url).once(NOW)
     assert (told.code, told.out) == (3, "")
-    assert "can't be reached" in told.complaint
+    assert "nobody answers" in told.complaint
+    assert jumeau.url in told.complaint
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,7 @@ def test_wrong_base_is_no_empty_server(jumeau: Jumeau) -> None:
         ("JUMEAU_FHIR__BASE_URL", "fhir.clinic.fr", "fhir.base_url"),
         ("JUMEAU_FHIR__BASE_URL", "http://me:secret@127.0.0.1/fhir", "credentials"),
         ("JUMEAU_SIMULATION__REPLICATIONS", "many", "simulation.replications"),
-        ("JUMEAU_API__HOST", "0.0.0.0", "api.host"),  # noqa: S104
+        ("JUMEAU_API__HOST", "0.0.0.0", "api.host"),
         ("JUMEAU_DATABASE_URL", "nonsense", "database"),
         ("JUMEAU_DATABASE_URL", "sqlite:////nowhere/at/all/twin.db", "database"),
         ("JUMEAU_CONFIG", "/nowhere/jumeau.toml", "jumeau.toml"),
@@ -124,11 +125,11 @@ def test_nonsense_instant(jumeau: Jumeau, nonsense: str) -> None:
     assert "--at" in told.complaint
 
 
-@pytest.mark.parametrize("same", ["2026-11-24T10:30", "2026-11-24T09:30:00Z", "2026-11-24T15:00:00+05:30"])
-def test_one_instant_in_many_forms(jumeau: Jumeau, same: str) -> None:
+def test_one_instant_in_many_forms(jumeau: Jumeau) -> None:
     with Stranger(Traits(), *morning()) as server:
         assert at_server(jumeau, server).once(NOW).report["written"] == 7
-        assert at_server(jumeau, server).once(same).report["written"] == 0
+        for same in ("2026-11-24T10:30", "2026-11-24T09:30:00Z", "2026-11-24T15:00:00+05:30"):
+            assert at_server(jumeau, server).once(same).report["written"] == 0
 
 
 @pytest.mark.parametrize(

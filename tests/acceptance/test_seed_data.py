@@ -20,7 +20,7 @@ from twin.facts import Fact, Quarantined
 pytestmark = pytest.mark.server
 
 MUTATIONS = 600
-SPOILT = (
+SPOILT: tuple[object, ...] = (
     DROP,
     None,
     True,

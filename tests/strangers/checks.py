@@ -9,6 +9,7 @@ from fhir.resources.R4B.appointment import Appointment
 from fhir.resources.R4B.encounter import Encounter
 from fhir.resources.R4B.location import Location
 from fhir.resources.R4B.procedure import Procedure
+from pydantic import BaseModel
 
 from tests.strangers import text
 
@@ -35,7 +36,12 @@ PATHWAY = [
     "unit_arrival",
     "facility_discharge",
 ]
-_MODELS = {"Appointment": Appointment, "Encounter": Encounter, "Location": Location, "Procedure": Procedure}
+_MODELS: dict[str, type[BaseModel]] = {
+    "Appointment": Appointment,
+    "Encounter": Encounter,
+    "Location": Location,
+    "Procedure": Procedure,
+}
 
 
 def ours(resource: Json) -> list[Json]:

@@ -154,7 +154,7 @@ class _Handler(BaseHTTPRequestHandler):
         """The Date header, by this server's clock."""
         return super().date_time_string((timestamp or time.time()) + self.server.stranger.traits.skew_s)
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, *_: Any) -> None:
         """Silent."""
 
     def do_GET(self) -> None:
@@ -163,7 +163,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         self._answer(self._write)
 
-    do_PATCH = do_POST = do_DELETE = do_PUT
+    do_PATCH = do_POST = do_DELETE = do_PUT  # noqa: N815
 
     # What comes before every answer
 

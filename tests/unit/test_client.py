@@ -249,12 +249,13 @@ async def test_wait_beyond_deadline_is_told(client: FhirClient) -> None:
 
 
 @respx.mock
-async def test_gives_up_after_attempts(client: FhirClient) -> None:
-    respx.get(f"{BASE}/Appointment/1").mock(side_effect=httpx.ConnectError("10.0.0.1 refused"))
+@pytest.mark.parametrize(("failure", "attempts"), [(httpx.ReadError, 6), (httpx.ConnectError, 3)])
+async def test_gives_up_after_attempts(client: FhirClient, failure: type[httpx.RequestError], attempts: int) -> None:
+    respx.get(f"{BASE}/Appointment/1").mock(side_effect=failure("10.0.0.1 refused"))
     with pytest.raises(UnreachableError) as caught:
         await client.read("Appointment/1")
     assert "10.0.0.1" not in str(caught.value)
-    assert len(respx.calls) == 6
+    assert len(respx.calls) == attempts
 
 
 @respx.mock

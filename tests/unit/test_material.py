@@ -99,6 +99,16 @@ MOVED = [
 ]
 
 
+def test_overdue_milestone_that_follows_the_clock_is_nothing_new() -> None:
+    def due(when: str) -> Annotation:
+        return timeline(PredictedStage(IN, at(when), at(when), at(when)), stage(OUT, at("09:30")), made=when)
+
+    world = World(annotated(booking("a"), due("07:00")))
+    assert told(world, {"Appointment/a": due("07:10")}, now="07:10") == {}
+    later = timeline(stage(IN, at("07:30"), 5), stage(OUT, at("09:30")), made="07:10")
+    assert told(world, {"Appointment/a": later}, now="07:10") == {"Appointment/a": "material"}
+
+
 def test_wide_band_must_move_by_a_quarter() -> None:
     world = World(annotated(booking("a"), timeline(stage(IN, at("12:00"), 120))))
     assert told(world, {"Appointment/a": timeline(stage(IN, at("12:00"), 150))}) == {}

@@ -7,14 +7,21 @@ import pytest
 
 from fixtures.clinic.day import generate_day
 from tests.world import DAY, PARIS, SITE, SOURCE, Json, World, act, at, booking, said, stay
+from twin.prediction.habits import habits_of, unrecorded_by
 from twin.prediction.models import Models, models_of
-from twin.prediction.predict import Issue, days_to_predict, room_ends_of, scenario_of, timelines_of
+from twin.prediction.predict import (
+    Issue,
+    days_to_predict,
+    room_ends_of,
+    scenario_of,
+    timelines_of,
+)
 from twin.projections.suite_twin import SuiteTwin
 from twin.simulation.replications import simulate
 from twin.simulation.scenario import Scenario
 from twin.site import BlockTime, DurationOptions, MaterialOptions, SimulationOptions, SiteOptions
 from twin.timeline import PredictedRoomEnd, PredictedTimeline
-from twin.vocabulary import ROOM_MILESTONES, CaseStatus, Milestone, Provenance
+from twin.vocabulary import ROOM_MILESTONES, CaseStatus, Milestone, Provenance, Stage
 
 OPTIONS = SimulationOptions(replications=40)
 NEXT = booking("b", "10:00", "11:00", patient="p2")
@@ -23,7 +30,9 @@ RUNNING = stay("e", ("salle-1", "08:05", ""), booked="a")
 
 
 def scenario(suite: SuiteTwin, site: SiteOptions = SITE, day: date | None = None) -> Scenario:
-    return scenario_of(suite, day or suite.day, learned(suite), site=site, options=OPTIONS)
+    return scenario_of(
+        suite, day or suite.day, learned(suite), habits_of(suite.cases.values()), site=site, options=OPTIONS
+    )
 
 
 def learned(suite: SuiteTwin) -> Models:
@@ -245,3 +254,49 @@ def test_same_state_same_numbers() -> None:
     suites = [World(booking("a"), RUNNING, NEXT).suite("08:40") for _ in range(2)]
     assert predicted(suites[0]) == predicted(suites[1])
     assert scenario(suites[0]).content_key == scenario(suites[1]).content_key
+
+
+def test_what_a_hospital_stamps() -> None:
+    """Only entries and exits: nobody is late for not having been seen to arrive."""
+    world = World(booking("a"), stay("e", ("salle-1", "08:05", "09:10"), booked="a"), NEXT)
+    unseen = unrecorded_by(world.suite("09:30").cases.values())
+    assert not {Milestone.PATIENT_IN_ROOM, Milestone.PATIENT_OUT_OF_ROOM} & set(unseen)
+    assert {Milestone.PATIENT_IN_FACILITY, Milestone.INCISION, Milestone.PACU_DISCHARGE} <= set(unseen)
+
+
+def test_nothing_stamped_yet() -> None:
+    assert unrecorded_by(World(NEXT).suite("07:00").cases.values()) == tuple(Milestone)
+    waiting = unrecorded_by(World(ARRIVED).suite("09:30").cases.values())
+    assert Milestone.PATIENT_IN_FACILITY not in waiting
+
+
+def test_booked_before_midnight_is_awaited_after_it() -> None:
+    late = booking("a", "23:30", "25T01:00")
+    world = World(late)
+    assert set(predicted(world.suite("25T00:15"))) == {"Appointment/a"}
+    assert world.suite("25T00:15").rooms[0].cases
+    assert predicted(world.suite("25T03:00")) == {}
+
+
+def test_turnover_follows_what_is_booked_and_seen() -> None:
+    def median(world: World) -> float:
+        laws = habits_of(world.suite("11:00").cases.values()).laws
+        return next(law.law.median for law in laws if law.stage is Stage.TURNOVER)
+
+    quick = [booking(f"q{n}", f"{8 + n:02}:00", f"{8 + n:02}:50", patient=f"q{n}") for n in range(3)]
+    seen = [stay(f"e{n}", ("salle-1", f"{8 + n:02}:00", f"{8 + n:02}:52"), booked=f"q{n}") for n in range(3)]
+    assert median(World(booking("a"))) == pytest.approx(20, abs=0.5)
+    assert median(World(*quick)) == pytest.approx(15, abs=0.5)
+    assert median(World(*quick, *seen)) < median(World(*quick))
+
+
+def test_person_in_two_rooms_at_once_holds_nobody_up() -> None:
+    def team(*roles: str) -> list[tuple[str, ...]]:
+        rooms = [booking(f"c{n}", "09:00", "10:00", room=f"salle-{n}", patient=f"c{n}") for n in (1, 2)]
+        for one, role in zip(rooms, roles, strict=True):
+            kind = [{"text": role}] if role else []
+            one["participant"].append({"actor": {"reference": "Practitioner/x"}, "type": kind, "status": "accepted"})
+        return [case.team for case in scenario(World(*rooms).suite("08:00")).cases]
+
+    assert team("", "") == [(), ()]
+    assert team("chirurgien", "chirurgien") == [("Practitioner/x",), ("Practitioner/x",)]

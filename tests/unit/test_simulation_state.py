@@ -1,5 +1,6 @@
 """Days that are under way: every stage goes on from where it is."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -192,3 +193,41 @@ def test_all_that_follows_is_timed(state: CaseInput) -> None:
     assert all((later >= earlier).all() for earlier, later in pairwise(times))
     assert (times[0] >= 0).all()
     assert (times[-1] > 0).all()
+
+
+# What a hospital doesn't stamp says nothing where it is missing.
+
+
+def test_incision_that_is_never_stamped() -> None:
+    """After two hours in the room: where it is stamped it is still to come, else it is long past."""
+    running = day(case("x", room_min=LAW, patient_in_room=8), now=10, options=MANY)
+    never = (Milestone.ANESTHESIA_READY, Milestone.INCISION)
+    seen, unseen = simulate(running), simulate(replace(running, unrecorded=never))
+    assert median_min(seen, "x", Milestone.INCISION) > 0
+    assert median_min(unseen, "x", Milestone.INCISION) == 0
+    assert np.all(unseen.times["x"][Milestone.PATIENT_OUT_OF_ROOM] > 0)
+
+
+def test_patient_of_whom_nobody_saw_the_arrival() -> None:
+    waiting = case("x", planned=10)
+    seen = simulate(day(waiting, now=10.5, options=MANY))
+    unseen = simulate(replace(day(waiting, now=10.5, options=MANY), unrecorded=(Milestone.PATIENT_IN_FACILITY,)))
+    assert median_min(unseen, "x", Milestone.PATIENT_IN_FACILITY) == 0
+    assert median_min(seen, "x", Milestone.PATIENT_IN_FACILITY) > 5
+
+
+def test_unseen_patients_do_not_fill_the_pacu() -> None:
+    """Nobody stamps who leaves the PACU: after five hours its only place is taken to be free."""
+    before = case("before", planned=4, patient_in_room=4, patient_out_of_room=5)
+    following = case("next", planned=10, rank=1, patient_in_room=10)
+    there = day(before, following, now=10, pacu=1, laws=EXACT, options=FEW)
+    blind = replace(there, unrecorded=(Milestone.PACU_ARRIVAL, Milestone.PACU_READY, Milestone.PACU_DISCHARGE))
+    assert median_min(simulate(blind), "next", Milestone.PATIENT_OUT_OF_ROOM) == 60
+
+
+def test_later_case_waits_for_its_booking_in_a_free_room() -> None:
+    cases = (case("one", planned=8, room_min=30), case("two", planned=12, rank=1))
+    futures = simulate(day(*cases, options=MANY))
+    entry = np.percentile(futures.times["two"][Milestone.PATIENT_IN_ROOM], [0, 50]) / 60 - 360
+    assert entry[0] >= -15
+    assert entry[1] == pytest.approx(0, abs=3)

@@ -50,7 +50,8 @@ class Server:
         path = request.url.path.removeprefix("/r4/")
         self.asked.append(f"{path}?{httpx.URL(request.url).query.decode()}" if request.url.query else path)
         first = next(iter(request.url.params), "")
-        status = self.status.get(path) or self.status.get(f"{path}?{first}")
+        told = (path, f"{path}?{first}", f"{path}?{first}={request.url.params.get(first)}")
+        status = next((self.status[each] for each in told if each in self.status), None)
         if status:
             return httpx.Response(status, headers={"Date": "Tue, 24 Nov 2026 09:00:01 GMT"})
         if "/" in path:
@@ -137,10 +138,13 @@ async def test_searches_of_horizon(client: FhirClient, server: Server) -> None:
     dated = [("date", "ge2026-11-21"), ("date", "le2026-12-25")]
     assert server.queries("Location")[0] == [("_count", "200")]
     assert server.queries("Appointment")[0] == [*dated, ("location", "room-1"), ("_count", "200")]
-    assert server.queries("Encounter") == [
+    *with_status, closed = server.queries("Encounter")
+    assert with_status == [
         [*dated, ("_count", "200")],
         [("status", "planned,arrived,triaged,in-progress,onleave"), ("_count", "200")],
     ]
+    assert [name for name, _ in closed] == ["status", "_lastUpdated", "_count"]
+    assert closed[0] == ("status", "finished")
     assert server.queries("Procedure")[1][0] == ("status", "preparation,in-progress,on-hold")
     assert server.queries("Patient") == []
 
@@ -152,6 +156,14 @@ async def test_refused_filter_reads_whole(client: FhirClient, server: Server) ->
     assert "Encounter/e1" in batch.refs
     assert server.queries("Encounter")[-1] == [("_count", "200")]
     assert batch.warnings == ("Encounter: the server refuses the search parameters; read without them",)
+
+
+async def test_closed_without_a_date_is_done_without_where_refused(client: FhirClient, server: Server) -> None:
+    server.status["Encounter?status=finished"] = 400
+    batch = await whole(client)
+    assert ("status", "finished") in server.queries("Encounter")[-1]
+    assert "Encounter" in batch.complete
+    assert batch.warnings == ()
 
 
 async def test_refused_twice_is_an_error(client: FhirClient, server: Server) -> None:

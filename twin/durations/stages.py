@@ -43,6 +43,8 @@ STAGE_LAWS: tuple[StageLaw, ...] = (
     StageLaw(Stage.HOLDING, _law(8, 0.40, 4 * _HOURS), "(guess)"),
     # Against the booked entry: median 5 min late, 1 in 4 more than 12 min.
     StageLaw(Stage.START_DELAY, _law(20, 0.40, 12 * _HOURS), "(guess)", origin_min=-15),
+    # From 15 min before the booked entry: median on time. Counts only while the room is free and waits.
+    StageLaw(Stage.LIST_DELAY, _law(15, 0.40, 4 * _HOURS), "(guess)"),
     # Wheels in to anesthesia ready.
     StageLaw(Stage.INDUCTION, _law(14, 0.45, 3 * _HOURS), "(guess)"),
     StageLaw(Stage.LEAD_IN, _law(11, 0.45, 3 * _HOURS), "(guess)"),

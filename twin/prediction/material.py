@@ -104,14 +104,26 @@ def differs(wanted: Annotation, carried: Annotation, options: MaterialOptions) -
 
 
 def timeline_differs(wanted: PredictedTimeline, carried: PredictedTimeline, options: MaterialOptions) -> bool:
-    """True where a milestone was reached or came, or a quantile or a probability moved enough."""
+    """True where a milestone was reached or came, or a quantile or a probability moved enough.
+
+    A milestone that both say is due by now, and that nobody stamps, only follows the clock: that is nothing new.
+    """
     ours = {stage.milestone: stage for stage in wanted.stages}
     theirs = {stage.milestone: stage for stage in carried.stages}
     return (
         wanted.model != carried.model
         or ours.keys() != theirs.keys()
-        or any(_stage_differs(ours[milestone], theirs[milestone], options) for milestone in ours)
+        or any(
+            _stage_differs(ours[milestone], theirs[milestone], options)
+            for milestone in ours
+            if not (is_overdue(ours[milestone], wanted) and is_overdue(theirs[milestone], carried))
+        )
     )
+
+
+def is_overdue(stage: PredictedStage, timeline: PredictedTimeline) -> bool:
+    """True where a milestone was due when its prediction was made: its whole band is that minute."""
+    return stage.p90 is not None and stage.p90 < timeline.generated_at + timedelta(minutes=1)
 
 
 def _stage_differs(ours: PredictedStage, theirs: PredictedStage, options: MaterialOptions) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from twin.durations.booked import booked_room_min, booked_surgical_min
 from twin.durations.model import CaseFeatures, DurationModel
@@ -33,8 +33,11 @@ class Models:
         )
 
 
-def models_of(twins: Iterable[PatientTwin], options: DurationOptions) -> Models:
-    """Learn from every finished case with well known times, in the order in which they finished."""
+def models_of(twins: Iterable[PatientTwin], options: DurationOptions, *, before: date | None = None) -> Models:
+    """Learn from every finished case with well known times, in the order in which they finished.
+
+    `before` leaves out what finished on that day or later: what is said of other days then stands still during the day.
+    """
     known = [twin for twin in twins if twin.live]
     booked = [
         minutes for twin in known if (minutes := booked_room_min(twin.booked_min, options.booked_interval)) is not None
@@ -43,7 +46,8 @@ def models_of(twins: Iterable[PatientTwin], options: DurationOptions) -> Models:
     models = Models(
         DurationModel.without_history(options, booked), DurationModel.without_history(options, surgical), options
     )
-    done = sorted((twin for twin in known if twin.status is CaseStatus.DONE), key=_finished)
+    learned = (twin for twin in known if twin.status is CaseStatus.DONE and (before is None or twin.day < before))
+    done = sorted(learned, key=_finished)
     room = [
         (models.features(twin), length)
         for twin in done

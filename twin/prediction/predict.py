@@ -3,15 +3,17 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import combinations
 from zoneinfo import ZoneInfo
 
 from twin.prediction import MODEL
+from twin.prediction.habits import Habits
 from twin.prediction.models import Models, surgical_features
 from twin.projections.patient_twin import PatientTwin
 from twin.projections.stamps import reached_map
-from twin.projections.suite_twin import RoomTwin, SuiteTwin, in_pacu
+from twin.projections.suite_twin import RoomTwin, SuiteTwin, awaited_overnight, in_pacu
 from twin.simulation.draws import Seconds
 from twin.simulation.result import Futures
 from twin.simulation.scenario import CaseInput, RoomInput, Scenario
@@ -24,7 +26,6 @@ NOT_COMING_AFTER = timedelta(minutes=30)
 """A patient this late who hasn't arrived goes behind those of the same room who have (guess)."""
 _OPEN = frozenset({CaseStatus.PLANNED, CaseStatus.IN_PROGRESS})
 _A_DAY = timedelta(days=1)
-_BEFORE_ROOM = (Milestone.PATIENT_IN_FACILITY, Milestone.PATIENT_SENT_FOR, Milestone.PATIENT_IN_HOLDING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,31 +47,31 @@ def days_to_predict(suite: SuiteTwin) -> tuple[date, ...]:
 
 
 def scenario_of(
-    suite: SuiteTwin, day: date, models: Models, *, site: SiteOptions, options: SimulationOptions
+    suite: SuiteTwin,
+    day: date,
+    models: Models,
+    habits: Habits,
+    *,
+    site: SiteOptions,
+    options: SimulationOptions,
 ) -> Scenario:
     """The state that a day is simulated from: today's as it stands, a later day's from its midnight on."""
     today = day == suite.day
     now = suite.now if today else day_start(day, site.timezone)
     twins = [twin for twin in suite.cases.values() if twin.live and _takes_part(twin, day, now, today=today)]
     ranks = _list_ranks(twins, now)
-    watched = _arrivals_watched(twins)
+    shared = _shared_people(twins)
     return Scenario(
         now=now,
         cases=tuple(
-            replace(_case(twin, models, ranks[twin.case_id]), arrival_watched=watched)
-            for twin in sorted(twins, key=lambda t: t.case_id)
+            _case(twin, models, ranks[twin.case_id], shared) for twin in sorted(twins, key=lambda t: t.case_id)
         ),
         rooms=tuple(RoomInput(room.ref, room.last_out if today else None) for room in suite.rooms),
         pacu_places=suite.pacu.places,
         options=options,
+        laws=habits.laws,
+        unrecorded=habits.unrecorded,
     )
-
-
-def _arrivals_watched(twins: Iterable[PatientTwin]) -> bool:
-    """True where the hospital records who has come: most of those who entered a room were seen before, or some wait."""
-    entered = [twin for twin in twins if twin.is_reached(Milestone.PATIENT_IN_ROOM)]
-    seen = [twin for twin in entered if any(twin.times.get(milestone) for milestone in _BEFORE_ROOM)]
-    return 2 * len(seen) >= len(entered) if entered else any(_waiting(twin) for twin in twins)
 
 
 def _takes_part(twin: PatientTwin, day: date, now: datetime, *, today: bool) -> bool:
@@ -80,7 +81,7 @@ def _takes_part(twin: PatientTwin, day: date, now: datetime, *, today: bool) -> 
     if not today or twin.day > day:
         return False
     gone = twin.is_reached(Milestone.FACILITY_DISCHARGE) or not twin.is_reached(Milestone.PATIENT_OUT_OF_ROOM)
-    return (twin.day == day and not gone) or twin.in_room or in_pacu(twin, now)
+    return (twin.day == day and not gone) or twin.in_room or in_pacu(twin, now) or awaited_overnight(twin, now)
 
 
 def _list_ranks(twins: Iterable[PatientTwin], now: datetime) -> Mapping[str, int]:
@@ -110,7 +111,23 @@ def _missing(twin: PatientTwin, now: datetime) -> bool:
     return twin.status is CaseStatus.PLANNED and late and not _waiting(twin)
 
 
-def _case(twin: PatientTwin, models: Models, rank: int) -> CaseInput:
+def _shared_people(twins: Iterable[PatientTwin]) -> frozenset[str]:
+    """People of no told role who are booked in two rooms at once: an anesthetist, say, not who operates."""
+    bookings: dict[str, list[tuple[datetime, datetime, str | None]]] = defaultdict(list)
+    for twin in twins:
+        if twin.planned_in and twin.planned_out:
+            for person in twin.team:
+                if not person.role:
+                    bookings[person.ref].append((twin.planned_in, twin.planned_out, twin.room))
+    return frozenset(
+        ref
+        for ref, mine in bookings.items()
+        for (start, end, room), (again, _, elsewhere) in combinations(sorted(mine, key=lambda booked: booked[0]), 2)
+        if room != elsewhere and start <= again < end
+    )
+
+
+def _case(twin: PatientTwin, models: Models, rank: int, shared: frozenset[str]) -> CaseInput:
     surgeon = twin.surgeon()
     return CaseInput(
         key=twin.case_id,
@@ -120,7 +137,7 @@ def _case(twin: PatientTwin, models: Models, rank: int) -> CaseInput:
         setting=twin.setting,
         room_time=models.room.predict(models.features(twin)).distribution,
         surgical_time=models.surgical.predict(surgical_features(models, twin)).distribution,
-        team=(surgeon,) if surgeon else (),
+        team=(surgeon,) if surgeon and surgeon not in shared else (),
         reached=tuple(sorted(reached_map(twin.times).items(), key=lambda item: item[0].rank)),
         list_rank=rank,
     )

@@ -22,6 +22,10 @@ TURNOVER_LASTS = timedelta(minutes=30)
 """After this long without a sign of cleaning, an empty room is shown as free (guess)."""
 
 
+NIGHT = timedelta(hours=12)
+"""A patient booked longer ago than this is not carried over midnight (guess)."""
+
+
 class RoomState(StrEnum):
     """What a room is doing."""
 
@@ -131,6 +135,15 @@ def _patients(twins: Iterable[PatientTwin], evidence: Evidence, ledger: Ledger) 
     return frozenset(mine | {key for key in merged if evidence.survivor(key) in mine})
 
 
+def awaited_overnight(twin: PatientTwin, now: datetime) -> bool:
+    """True for a case booked before midnight that is still awaited: its end is to come, or the patient is there."""
+    if twin.status is not CaseStatus.PLANNED or twin.planned_in is None:
+        return False
+    waited = now - twin.planned_in
+    there = twin.is_reached(Milestone.PATIENT_IN_FACILITY) or (twin.planned_out or twin.planned_in) > now
+    return there and timedelta() <= waited < NIGHT
+
+
 def list_order(twin: PatientTwin) -> tuple[bool, datetime | None, str]:
     """The order of a list: by entry where there is one, else by booking; cases without a time come last."""
     moment = twin.entered or twin.planned_in
@@ -161,7 +174,8 @@ def _room(
 ) -> RoomTwin:
     mine = [twin for twin in twins if twin.live and twin.room == place.ref]
     current = next((twin for twin in mine if twin.in_room), None)
-    today = sorted((twin for twin in mine if twin.day == day or twin is current), key=list_order)
+    shown = (twin for twin in mine if twin.day == day or twin is current or awaited_overnight(twin, now))
+    today = sorted(shown, key=list_order)
     exits = [at for twin in mine if (at := twin.times.get(Milestone.PATIENT_OUT_OF_ROOM))]
     last_out = max(exits, default=None)
     return RoomTwin(

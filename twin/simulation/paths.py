@@ -102,7 +102,7 @@ def cleaning_left(scenario: Scenario, room: str, since: datetime) -> Seconds:
     """What is left of a room's cleaning since its last patient left, where no case of the scenario is that patient."""
     law = stage_law(scenario.laws, Stage.TURNOVER, _ANY_SETTING).law
     u = uniforms(scenario.options.seed, room, Stage.TURNOVER, replications=scenario.options.replications)
-    return _residual(law, u, scenario.elapsed_min(since))
+    return _left(law, u, scenario.elapsed_min(since), seen=Milestone.ROOM_CLEANUP_FINISH not in scenario.unrecorded)
 
 
 def cleaned(scenario: Scenario, since: datetime) -> bool:
@@ -123,20 +123,26 @@ class _Draws:
         """
         if self._over(end):
             return self.none()
-        return self.law(stage, stage_law(self.scenario.laws, stage, self.case.setting).law, *begin)
+        law = stage_law(self.scenario.laws, stage, self.case.setting).law
+        return self.law(stage, law, *begin, seen=self.sees(end))
 
-    def law(self, stage: Stage, law: LogT, *begin: Milestone) -> Seconds:
-        """Seconds of a law: the residual since `begin` where it is passed, else the whole."""
+    def law(self, stage: Stage, law: LogT, *begin: Milestone, seen: bool = True) -> Seconds:
+        """Seconds of a law: what is left since `begin` where it is passed, else the whole."""
         if any(self.case.passed(milestone) for milestone in begin):
-            return _residual(law, self.uniforms(stage), self.scenario.elapsed_min(self.case.reached_at(*begin)))
+            elapsed_min = self.scenario.elapsed_min(self.case.reached_at(*begin))
+            return _left(law, self.uniforms(stage), elapsed_min, seen=seen)
         return whole_seconds(law.ppf(self.uniforms(stage)))
 
+    def sees(self, end: Milestone) -> bool:
+        """True where the hospital stamps a milestone, so that a missing stamp means that it is still to come."""
+        return end not in self.scenario.unrecorded
+
     def arrival(self) -> Seconds:
-        """When the patient is in the facility; if arrivals are watched, given that they have not come so far."""
+        """When the patient is in the facility; where arrivals are stamped, given that they have not come so far."""
         if self.case.planned_in is None or self.case.furthest is not None:
             return self.none()
         expected = self.case.planned_in - timedelta(minutes=self.scenario.options.arrive_before_min)
-        return self._instant(Stage.ARRIVAL, expected, watched=self.case.arrival_watched)
+        return self._instant(Stage.ARRIVAL, expected, seen=self.sees(Milestone.PATIENT_IN_FACILITY))
 
     def holding(self) -> Seconds:
         """What is left of the least time in holding. Its end is not stamped, so it isn't conditioned on."""
@@ -146,11 +152,15 @@ class _Draws:
         return np.maximum(self.stage(Stage.HOLDING, Milestone.PATIENT_IN_ROOM) - spent, 0)
 
     def earliest(self, *, first: bool) -> Seconds:
-        """When the booking lets the case enter: a little early, in the day's first case after its start delay."""
+        """When the booking lets the case enter: the day's first case of a room after its start delay, a later one about
+        on time. No later one is held up by it once the booking is past."""
         early = self.booked_less(0.0 if self.case.room is None else self.scenario.options.early_start_min)
-        if first and self.case.planned_in is not None and not self.case.passed(Milestone.PATIENT_IN_ROOM):
+        if self.case.planned_in is None or self.case.room is None or self.case.passed(Milestone.PATIENT_IN_ROOM):
+            return early
+        if first:
             return np.maximum(early, self._instant(Stage.START_DELAY, self.case.planned_in))
-        return early
+        opens = self.case.planned_in - timedelta(minutes=self.scenario.options.early_start_min)
+        return self._instant(Stage.LIST_DELAY, opens, seen=False)
 
     def booked_less(self, before_min: float) -> Seconds:
         """The booked entry less some minutes, not before now."""
@@ -168,14 +178,11 @@ class _Draws:
         """No time at all."""
         return np.zeros(self.scenario.options.replications, dtype=np.int64)
 
-    def _instant(self, stage: Stage, expected: datetime, *, watched: bool = True) -> Seconds:
-        """When a delay against an expected instant ends: given that it has not so far, or unseen, not before now."""
+    def _instant(self, stage: Stage, expected: datetime, *, seen: bool = True) -> Seconds:
+        """When a delay against an expected instant ends: not before now; where it is seen, given it has not so far."""
         delay = stage_law(self.scenario.laws, stage, self.case.setting)
         origin = self.scenario.seconds(expected) + round(60 * delay.origin_min)
-        if not watched:
-            return np.maximum(origin + whole_seconds(delay.law.ppf(self.uniforms(stage))), 0)
-        left = _residual(delay.law, self.uniforms(stage), max(-origin, 0) / 60)
-        return np.maximum(max(origin, 0) + left, 0)
+        return max(origin, 0) + _left(delay.law, self.uniforms(stage), max(-origin, 0) / 60, seen=seen)
 
     def _over(self, end: Milestone) -> bool:
         if end is Milestone.ROOM_CLEANUP_FINISH:
@@ -183,8 +190,10 @@ class _Draws:
         return self.case.passed(end)
 
 
-def _residual(law: LogT, u: NDArray[np.float64], elapsed_min: float) -> Seconds:
-    """What is left of a running stage: never nothing."""
+def _left(law: LogT, u: NDArray[np.float64], elapsed_min: float, *, seen: bool = True) -> Seconds:
+    """What is left of a running stage: never nothing where its end would be seen; unseen, it may be over already."""
+    if not seen:
+        return np.maximum(whole_seconds(law.ppf(u)) - round(60 * elapsed_min), 0)
     left = whole_seconds(law.residual_ppf(u, elapsed_min))
     return np.maximum(left, 1) if elapsed_min > 0 else left
 
@@ -194,8 +203,7 @@ def _room(draws: _Draws) -> tuple[dict[Milestone, Seconds], Seconds]:
     if draws.case.passed(Milestone.INCISION):
         return _after_incision(draws)
     total = draws.law(Stage.ROOM_TIME, draws.case.room_time, *_ENTRY)
-    induction = draws.stage(Stage.INDUCTION, Milestone.ANESTHESIA_READY, *_ENTRY[1::-1])
-    lead_in = draws.stage(Stage.LEAD_IN, Milestone.INCISION, Milestone.ANESTHESIA_READY)
+    induction, lead_in = _before_incision(draws)
     emergence = draws.stage(Stage.EMERGENCE, Milestone.PATIENT_OUT_OF_ROOM, Milestone.PROCEDURE_FINISH)
     induction, lead_in, emergence = _fitted(total, induction, lead_in, emergence)
     finish = total - emergence
@@ -207,6 +215,19 @@ def _room(draws: _Draws) -> tuple[dict[Milestone, Seconds], Seconds]:
         Milestone.PROCEDURE_FINISH: finish,
     }
     return offsets, emergence
+
+
+def _before_incision(draws: _Draws) -> tuple[Seconds, Seconds]:
+    """What is left of induction, and of the lead-in after it."""
+    induction = draws.stage(Stage.INDUCTION, Milestone.ANESTHESIA_READY, *_ENTRY[1::-1])
+    lead_in = draws.stage(Stage.LEAD_IN, Milestone.INCISION, Milestone.ANESTHESIA_READY)
+    if draws.sees(Milestone.INCISION) or draws.case.passed(Milestone.ANESTHESIA_READY):
+        return induction, lead_in
+    # Neither may have been seen: both together count from the entry, and may be over.
+    entered = draws.case.reached_at(*_ENTRY[1::-1]) if draws.case.passed(Milestone.PATIENT_IN_ROOM) else None
+    spent = round(60 * draws.scenario.elapsed_min(entered))
+    whole = draws.law(Stage.INDUCTION, stage_law(draws.scenario.laws, Stage.INDUCTION, draws.case.setting).law)
+    return induction, np.maximum(np.maximum(whole + lead_in - spent, 0) - induction, 0)
 
 
 def _after_incision(draws: _Draws) -> tuple[dict[Milestone, Seconds], Seconds]:

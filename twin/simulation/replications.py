@@ -1,6 +1,7 @@
 """Runs a scenario: here, or in a process of its own that can be killed."""
 
 import asyncio
+import contextlib
 import pickle
 import signal
 import sys
@@ -45,6 +46,7 @@ class SimulationWorker:
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
+        self._killed: asyncio.subprocess.Process | None = None
         self._closed = False
 
     async def run(self, scenario: Scenario) -> Futures:
@@ -77,7 +79,9 @@ class SimulationWorker:
             await self._end()
 
     def _kill(self) -> None:
-        if self._process is not None and self._process.returncode is None:
+        # Once only: `kill` looks whether it is dead, and would take its exit status from asyncio's own watcher.
+        if self._process not in (None, self._killed) and self._process.returncode is None:
+            self._killed = self._process
             self._process.kill()
 
     async def _end(self) -> None:
@@ -110,8 +114,13 @@ def serve() -> None:
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     while header := requests.read(_LENGTH_BYTES):
         scenario: Scenario = pickle.loads(requests.read(int.from_bytes(header, "big")))
-        answers.write(_framed(simulate(scenario)))
-        answers.flush()
+        try:
+            answers.write(_framed(simulate(scenario)))
+            answers.flush()
+        except BrokenPipeError:  # nobody waits for it any more
+            with contextlib.suppress(BrokenPipeError):
+                answers.close()
+            return
 
 
 def _framed(value: Scenario | Futures) -> bytes:

@@ -32,8 +32,6 @@ class CaseInput:
     """Persons who can be in only one place, held from wheels in to the procedure's finish."""
     reached: tuple[tuple[Milestone, datetime], ...] = ()
     """Actual times so far."""
-    arrival_watched: bool = True
-    """False where arrivals are not recorded: then nobody is late for not having been seen."""
     list_rank: int = 0
     """Position in its room; the cases that have not entered it do so in this order."""
 
@@ -74,6 +72,8 @@ class Scenario:
     """None: never full."""
     options: SimulationOptions = field(default_factory=SimulationOptions)
     laws: tuple[StageLaw, ...] = STAGE_LAWS
+    unrecorded: tuple[Milestone, ...] = ()
+    """Milestones that this hospital does not stamp: that one is missing then says nothing about the stage before it."""
 
     def __post_init__(self) -> None:
         if len({case.key for case in self.cases}) != len(self.cases):

@@ -1,0 +1,64 @@
+"""The loops of the living program: a round may fail, the program goes on."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from api.compose import worker_of
+from api.live import LiveProgram
+from api.settings import FhirSettings, SimulationSettings, SyncSettings, load
+from tests.strangers.resources import morning
+from tests.strangers.server import Stranger
+from tests.strangers.traits import Traits
+
+
+@pytest.fixture
+def server() -> Iterator[Stranger]:
+    stranger = Stranger(Traits(), *morning())
+    stranger.start()
+    yield stranger
+    stranger.stop()
+
+
+@asynccontextmanager
+async def living(url: str) -> AsyncIterator[LiveProgram]:
+    settings = load(Path("/dev/null")).model_copy(
+        update={
+            "database_url": ":memory:",
+            "fhir": FhirSettings(base_url=url),
+            "sync": SyncSettings(poll_s=0.2),
+            "simulation": SimulationSettings(every_s=1, replications=10),
+        }
+    )
+    async with worker_of(settings, settings.make_clock()) as worker:
+        program = LiveProgram(worker)
+        program.start()
+        try:
+            yield program
+        finally:
+            await program.stop()
+
+
+async def test_fault_of_ours_ends_a_round_only(server: Stranger) -> None:
+    async with living(server.url) as program:
+        assert await program.newer(0, 20) is not None
+        intake = program.worker._intake
+        whole, intake.ledger = intake.ledger, None  # type: ignore[assignment]
+        await asyncio.sleep(0.5)
+        failing = program.feed.failing
+        intake.ledger = whole
+        assert program.snapshot is not None
+        assert await program.newer(program.snapshot.number, 20) is not None
+    assert failing is not None
+    assert "Error at" in failing
+
+
+async def test_stop_is_prompt_with_nothing_to_write(server: Stranger) -> None:
+    async with living(server.url) as program:
+        await program.newer(0, 20)
+        async with asyncio.timeout(3):
+            await program.stop()
+    assert await program.newer(10**6, 1) is None
