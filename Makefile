@@ -25,7 +25,7 @@ demo: $(STAMP) ## a clinic that lives on a real FHIR server, and its twin: make 
 	@$(BIN)/jumeau demo $(ARGS)
 
 test: $(STAMP) ## every test but those of test-servers, a real FHIR server included (some minutes)
-	@$(BIN)/python -m pytest -m 'not servers'
+	@$(BIN)/python -m pytest -m 'not servers and not sandbox'
 
 test-servers: $(STAMP) ## the contract and the whole line on sekmet and HAPI; writes docs/servers.md; needs Java and Maven
 	@$(BIN)/python -m pytest -m servers tests/servers
