@@ -53,7 +53,6 @@ class LiveProgram:
         self._changed = asyncio.Event()
         self._published = asyncio.Condition()
         self._stopping = asyncio.Event()
-        self._latencies_seen = 0
         self._running: asyncio.Task[None] | None = None
         self._still = False
         self._warned: set[str] = set()
@@ -213,9 +212,7 @@ class LiveProgram:
             return
         for outcome in ("written", "conflicts", "failed"):
             self._metrics.writes.labels(outcome).inc(getattr(told, outcome))
-        fresh = self.worker.latencies_s[self._latencies_seen :]
-        self._latencies_seen += len(fresh)
-        for latency in fresh:
+        for latency in told.latencies_s:
             self._metrics.latency.observe(latency)
 
     # --- the end of a demo --------------------------------------------------------------------------------------------

@@ -5,8 +5,9 @@ A `Worker` is one site's line. `api.live` calls its steps on time, `jumeau run -
 
 import asyncio
 import uuid
+from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 import structlog
@@ -40,6 +41,8 @@ class Written:
     conflicts: int = 0
     failed: int = 0
     held_back: int = 0
+    latencies_s: list[float] = field(default_factory=list)
+    """Wall seconds from a change on the server to its prediction written, of the changes that this round settled."""
 
     def add(self, status: str) -> None:
         """Count one outcome."""
@@ -61,7 +64,7 @@ class Worker:
         self.clock = clock
         self.server = parts.settings.fhir.base_url
         self.snapshot: Snapshot | None = None
-        self.latencies_s: list[float] = []
+        self.latencies_s: deque[float] = deque(maxlen=10_000)
         """Wall seconds from a change on the server to its prediction written, for changes that led to a write."""
         self._intake = Intake(parts, clock)
         self._futures: dict[date, tuple[str, Futures]] = {}
@@ -221,7 +224,8 @@ class Worker:
         told.held_back = len(todo.orders) - len(due)
         results = await self.parts.writer.run(due)
         await self._note(results, told)
-        self._settle_pending({order.ref for order in todo.orders}, results)
+        self._settle_pending({order.ref for order in todo.orders}, results, told)
+        self.latencies_s.extend(told.latencies_s)
         return told
 
     async def dry_run(self) -> list[WriteResult]:
@@ -268,7 +272,7 @@ class Worker:
             )
         return said
 
-    def _settle_pending(self, ordered: set[str], results: list[WriteResult]) -> None:
+    def _settle_pending(self, ordered: set[str], results: list[WriteResult], told: Written) -> None:
         """Measure the way from a change to its prediction written; changes that moved nothing are done at once."""
         shown = self.snapshot
         if shown is None:
@@ -284,7 +288,7 @@ class Worker:
         for ref in self._covered & self._intake.pending.keys():
             carrier = carriers.get(ref)
             if carrier in done:
-                self.latencies_s.append((now - self._intake.pending[ref]).total_seconds())
+                told.latencies_s.append((now - self._intake.pending[ref]).total_seconds())
             if carrier in done or carrier not in ordered:
                 del self._intake.pending[ref]
 
