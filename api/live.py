@@ -11,6 +11,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from api.deps import Feed, Snapshot
+from api.intake import Counts
 from api.worker import Worker
 from fhir_adapters.errors import FhirServerError
 from twin.errors import JournalError, SimulationError
@@ -142,17 +143,25 @@ class LiveProgram:
             await asyncio.sleep(settings.poll_s)
 
     async def _read(self, *, whole: bool) -> bool:
-        before = self.worker.ledger
-        counts = await self._round("reading", self.worker.read_all() if whole else self.worker.read_changes())
-        if counts is None:
+        told = await self._round("reading", self._read_once(whole=whole))
+        if told is None:
             self._metrics.read_failures.inc()
             return False
+        counts, news = told
         self._metrics.read.inc(counts.read)
         self._metrics.quarantined.inc(counts.quarantined)
         self._warn(counts.warnings)
-        if whole or self.worker.has_news(before):
+        if news:
             self._changed.set()
         return True
+
+    async def _read_once(self, *, whole: bool) -> tuple[Counts, bool]:
+        """What was read, and whether a prediction is due for it."""
+        before = self.worker.ledger
+        if whole:
+            return await self.worker.read_all(), True
+        counts = await self.worker.read_changes()
+        return counts, self.worker.has_news(before)
 
     async def _round(self, name: str, work: Awaitable[T]) -> T | None:
         """One round of a loop. Whatever goes wrong ends the round, never the program: the last prediction stands."""
