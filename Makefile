@@ -41,7 +41,7 @@ bench: $(STAMP) ## the benchmarks, each with its peer in the same run
 	@$(BIN)/python -m tests.benchmarks
 
 lock: $(STAMP) ## resolve requirements.lock anew (names, versions and hashes only)
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --extra demo --extra dev pyproject.toml requirements-build.in -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --extra demo --extra postgres --extra fast --extra ml --extra dev pyproject.toml requirements-build.in -o requirements.lock
 
 clean: ## remove what make created
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

@@ -1,31 +1,13 @@
 """The command `jumeau`. Heavy imports wait until a command needs them, so that `--help` answers at once."""
 
-import asyncio
 import json
-import sys
-from collections.abc import Coroutine
-from datetime import date, datetime
-from enum import IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from api.settings import Settings
-
-T = TypeVar("T")
-
-
-class Exit(IntEnum):
-    """Exit codes."""
-
-    DONE = 0
-    CHECK_FAILED = 1
-    USAGE = 2
-    SERVER = 3
-    FAILED_WRITES = 4
-
+from api.commands.clinic import clinic_app
+from api.commands.common import ConfigOption, Exit, JsonOption, fail, guarded, instant_of, settings_of
 
 app = typer.Typer(
     name="jumeau",
@@ -36,12 +18,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 config_app = typer.Typer(help="Settings as they are in force.", no_args_is_help=True)
-clinic_app = typer.Typer(help="The synthetic clinic: make a day, or play it on a FHIR server.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 app.add_typer(clinic_app, name="clinic")
-
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file (TOML). Default: jumeau.toml.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
 
 
 def main() -> None:
@@ -76,12 +54,12 @@ def run(
 ) -> None:
     """Run the whole line once: read, fold, simulate, predict, write back."""
     if not once:
-        _fail(Exit.USAGE, "say `jumeau run --once`; for a program that lives on: `jumeau serve`")
-    settings = _settings(config)
+        fail(Exit.USAGE, "say `jumeau run --once`; for a program that lives on: `jumeau serve`")
+    settings = settings_of(config)
     from api import once as line
 
-    report = _guarded(
-        line.run_once(settings, now=_instant(at, settings), dry_run=dry_run), server=settings.fhir.base_url
+    report = guarded(
+        line.run_once(settings, now=instant_of(at, settings), dry_run=dry_run), server=settings.fhir.base_url
     )
     for warning in report.notes:
         typer.echo(warning, err=True)
@@ -94,10 +72,10 @@ def run(
 @app.command()
 def serve(config: ConfigOption = None) -> None:
     """Live on: follow the FHIR server, predict, write back, and serve the API and the page."""
-    settings = _settings(config)
+    settings = settings_of(config)
     from api import serving
 
-    _guarded(serving.serve(settings), server=settings.fhir.base_url)
+    guarded(serving.serve(settings), server=settings.fhir.base_url)
 
 
 @app.command()
@@ -116,12 +94,12 @@ def demo(
 ) -> None:
     """A clinic that lives on a real FHIR server, and its twin: the page is at the address printed first."""
     if check and minutes is None:
-        _fail(Exit.USAGE, "--check needs --minutes N: it looks at the end")
-    settings = _settings(None)
+        fail(Exit.USAGE, "--check needs --minutes N: it looks at the end")
+    settings = settings_of(None)
     from api import demo as living
 
     plan = living.DemoPlan(minutes=minutes, check=check, keep=keep, speed=speed, seed=seed, fhir=fhir)
-    verdict = _guarded(living.play(settings, plan), server="the demo's own")
+    verdict = guarded(living.play(settings, plan), server="the demo's own")
     if verdict is not None:
         typer.echo(json.dumps(verdict.values()) if as_json else verdict.text())
         raise typer.Exit(Exit.DONE if verdict.passed else Exit.CHECK_FAILED)
@@ -135,11 +113,11 @@ def write_back(
 ) -> None:
     """What is on the server from this installation: take it off again."""
     if not remove:
-        _fail(Exit.USAGE, "say `jumeau write-back --remove`; predictions are written by `run --once` and `serve`")
-    settings = _settings(config)
+        fail(Exit.USAGE, "say `jumeau write-back --remove`; predictions are written by `run --once` and `serve`")
+    settings = settings_of(config)
     from api import once as line
 
-    told = _guarded(line.remove_all(settings), server=settings.fhir.base_url)
+    told = guarded(line.remove_all(settings), server=settings.fhir.base_url)
     values = {"removed": told.written, "conflicts": told.conflicts, "failed": told.failed}
     typer.echo(json.dumps(values) if as_json else f"removed from {told.written} resources, {told.failed} failed")
     raise typer.Exit(Exit.FAILED_WRITES if told.failed or told.conflicts else Exit.DONE)
@@ -158,10 +136,10 @@ def doctor(
     config: ConfigOption = None,
 ) -> None:
     """Examine a FHIR server: what it can do, what the line finds on it, and what to do. Writes nothing."""
-    settings = _settings(config)
+    settings = settings_of(config)
     from api import doctor as examining
 
-    told = _guarded(
+    told = guarded(
         examining.consult(settings, base_url=fhir, try_write=try_write, write_config=write_config),
         server=fhir or settings.fhir.base_url,
     )
@@ -178,100 +156,4 @@ def doctor(
 @config_app.command("show")
 def config_show(config: ConfigOption = None) -> None:
     """Print the settings in force as JSON; passwords are hidden."""
-    typer.echo(json.dumps(_settings(config).shown(), indent=2, ensure_ascii=False))
-
-
-@clinic_app.command("generate")
-def clinic_generate(
-    out: Annotated[Path | None, typer.Option(help="Write files into this folder.")] = None,
-    to: Annotated[str | None, typer.Option(help="Load onto this FHIR server (synthetic data!).")] = None,
-    day: Annotated[str | None, typer.Option(help="Day to make, such as 2026-11-24. Default: today.")] = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    rooms: Annotated[int, typer.Option(min=1, max=60)] = 14,
-) -> None:
-    """Make a seeded synthetic day of the reference clinic."""
-    if (out is None) == (to is None):
-        _fail(Exit.USAGE, "say where to: --out DIR or --to URL")
-    settings = _settings(None)
-    from api import demo as living
-
-    made = _guarded(
-        living.generate(settings, living.ClinicPlan(_day(day, settings), seed=seed, rooms=rooms), out=out, to=to),
-        server=to or "none",
-    )
-    typer.echo(made)
-
-
-@clinic_app.command("live")
-def clinic_live(
-    to: Annotated[str, typer.Option(help="FHIR server that holds the generated day.")],
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    rooms: Annotated[int, typer.Option(min=1, max=60)] = 14,
-    speed: Annotated[float, typer.Option(min=1, max=600)] = 60.0,
-) -> None:
-    """Play today on a FHIR server, from 07:00 of the site, through its API."""
-    settings = _settings(None)
-    from api import demo as living
-
-    plan = living.ClinicPlan(_day(None, settings), seed=seed, rooms=rooms)
-    _guarded(living.live(settings, plan, base_url=to, speed=speed), server=to)
-
-
-# --- what the commands share ------------------------------------------------------------------------------------------
-
-
-def _settings(config: Path | None) -> "Settings":
-    from api.logs import configure
-    from api.settings import load
-    from twin.errors import SettingsError
-
-    try:
-        settings = load(config)
-    except SettingsError as error:
-        _fail(Exit.USAGE, str(error))
-    configure(settings.log_level)
-    return settings
-
-
-def _guarded(work: Coroutine[Any, Any, T], *, server: str) -> T:
-    """Run to the end; an error that a person can act on is one line and an exit code."""
-    from fhir_adapters.errors import AdapterError, FhirServerError
-    from twin.errors import SimulationError, TwinError
-
-    try:
-        return asyncio.run(work)
-    except FhirServerError as error:
-        _fail(Exit.SERVER, f"{error}; the server is {server}")
-    except SimulationError as error:
-        _fail(Exit.CHECK_FAILED, str(error))
-    except (TwinError, AdapterError) as error:
-        _fail(Exit.USAGE, str(error))
-    except KeyboardInterrupt:
-        raise typer.Exit(Exit.DONE) from None
-
-
-def _fail(code: Exit, message: str) -> NoReturn:
-    typer.echo(f"jumeau: {message}", err=True)
-    sys.stderr.flush()
-    raise typer.Exit(code)
-
-
-def _instant(text: str | None, settings: "Settings") -> datetime | None:
-    if text is None:
-        return None
-    try:
-        value = datetime.fromisoformat(text)
-    except ValueError:
-        _fail(Exit.USAGE, "--at: give an instant such as 2026-11-24T10:30+01:00")
-    return value if value.tzinfo else value.replace(tzinfo=settings.site_options().timezone)
-
-
-def _day(text: str | None, settings: "Settings") -> date:
-    if text is None:
-        from twin.timebase import site_date, wall_now
-
-        return site_date(wall_now(), settings.site_options().timezone)
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        _fail(Exit.USAGE, "--day: give a day such as 2026-11-24")
+    typer.echo(json.dumps(settings_of(config).shown(), indent=2, ensure_ascii=False))

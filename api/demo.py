@@ -14,8 +14,9 @@ import typer
 
 from api.demo_check import Verdict, verdict_of
 from api.live import LiveProgram
+from api.sections import BlockSettings
 from api.serving import announce, living, stop_signal
-from api.settings import BlockSettings, Settings
+from api.settings import Settings
 from fhir_adapters.client import FhirClient
 from fixtures.clinic.day import ROOMS, ClinicDay, generate_day
 from fixtures.clinic.living import Actor

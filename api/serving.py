@@ -14,7 +14,8 @@ import uvicorn
 from api.app import create_app
 from api.compose import worker_of
 from api.live import LiveProgram
-from api.settings import ApiSettings, Settings
+from api.sections import ApiSettings
+from api.settings import Settings
 from twin.errors import SettingsError
 from twin.timebase import Clock
 

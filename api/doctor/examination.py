@@ -13,7 +13,8 @@ from api.doctor.searching import sample, search_findings, version_findings
 from api.doctor.settings_file import refuse_existing, save, settings_text
 from api.doctor.trying import chosen, try_findings
 from api.doctor.writing import claim_findings, would_write_findings
-from api.settings import FhirSettings, Settings
+from api.sections import FhirSettings
+from api.settings import Settings
 from api.worker import Worker
 from fhir_adapters.errors import AdapterError, FhirServerError
 from fhir_adapters.normalise import default_mapping, load_mapping

@@ -9,7 +9,7 @@ from statistics import median
 from urllib.parse import urlsplit
 
 from api.doctor.findings import Check, Finding, counted, note, ok, problem, warning
-from api.settings import LOOPBACK
+from api.sections import LOOPBACK
 from fhir_adapters.client import FhirClient
 from fhir_adapters.errors import (
     BadAnswerError,

@@ -27,10 +27,6 @@ class Running:
     url: str
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "servers: the contract on sekmet and HAPI (`make test-servers`); needs Java")
-
-
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The table is compared when everything was measured, whatever order the servers are grouped in."""

@@ -7,7 +7,8 @@ from api.deps import Snapshot
 from api.doctor import Check, Diagnosis, Finding, examine
 from api.doctor.data import Material
 from api.doctor.searching import sample, search_findings, version_findings
-from api.settings import SimulationSettings, load
+from api.sections import SimulationSettings
+from api.settings import load
 from fhir_adapters.client import FhirClient
 from fhir_adapters.normalise import default_mapping
 from tests.strangers.resources import at, morning

@@ -9,7 +9,8 @@ import pytest
 
 from api.compose import worker_of
 from api.live import LiveProgram
-from api.settings import FhirSettings, SimulationSettings, SyncSettings, load
+from api.sections import FhirSettings, SimulationSettings, SyncSettings
+from api.settings import load
 from tests.strangers.resources import morning
 from tests.strangers.server import Stranger
 from tests.strangers.traits import Traits

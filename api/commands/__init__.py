@@ -1,0 +1,1 @@
+"""Groups of commands, one file each; `api.cli` puts them together."""
