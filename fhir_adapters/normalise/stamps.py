@@ -30,8 +30,8 @@ class ReadStay:
 
 def of_status(reader: Reader, resource: str, status: str) -> Iterator[Stamp]:
     """States without an instant: the time is that of the first version that showed them."""
-    for entry in reader.rules.entries.get((resource, "status"), ()):
-        if not entry.unless_told and entry.holds_for(status):
+    for entry in reader.rules.holding[resource, "status", status]:
+        if not entry.unless_told:
             yield Stamp(entry.milestone, None, Provenance.DERIVED, without_visit=entry.without_visit)
 
 
@@ -43,9 +43,10 @@ def of_encounter(
         return ()
     stamps = [*of_status(reader, "Encounter", status), *_of_history(reader, encounter)]
     for part, at in zip(("start", "end"), span, strict=True):
-        for entry in reader.rules.entries.get(("Encounter", f"period.{part}"), ()):
-            whole = encounter.part_of is None or not entry.whole_stay
-            if at is not None and whole and status not in NOT_HAPPENING and entry.holds_for(status):
+        if at is None or status in NOT_HAPPENING:
+            continue
+        for entry in reader.rules.holding["Encounter", f"period.{part}", status]:
+            if encounter.part_of is None or not entry.whole_stay:
                 stamps.append(_stamp(entry, at))
     if status not in NOT_HAPPENING:
         stamps += (stamp for stay in stays for stamp in _of_stay(reader, stay, status))
@@ -53,8 +54,10 @@ def of_encounter(
 
 
 def _of_history(reader: Reader, encounter: structs.Encounter) -> Iterator[Stamp]:
+    if not encounter.status_history:
+        return
     for entry in reader.rules.entries.get(("Encounter", "statusHistory.period.start"), ()):
-        for past in encounter.status_history or ():
+        for past in encounter.status_history:
             at = reader.span(past.period)[0] if entry.holds_for(past.status) else None
             if at is not None:
                 yield _stamp(entry, at)
@@ -64,9 +67,10 @@ def _of_stay(reader: Reader, read: ReadStay, status: str) -> Iterator[Stamp]:
     if read.stay.status in _NOT_THERE:
         return
     for part, at in (("start", read.stay.start), ("end", read.stay.end)):
-        for entry in reader.rules.entries.get(("Encounter", f"location.period.{part}"), ()):
-            if at is not None and entry.holds_for(status):
-                yield _stamp(entry, at, location=read.stay.location, estimated=part in read.estimated)
+        if at is None:
+            continue
+        for entry in reader.rules.holding["Encounter", f"location.period.{part}", status]:
+            yield _stamp(entry, at, location=read.stay.location, estimated=part in read.estimated)
 
 
 def performed(reader: Reader, procedure: structs.Procedure) -> Span:
@@ -89,8 +93,7 @@ def of_procedure(reader: Reader, procedure: structs.Procedure, *, status: str, s
     stamps = list(of_status(reader, "Procedure", status))
     for part, at in zip(("start", "end"), told, strict=True):
         if at is not None:
-            entries = reader.rules.entries.get(("Procedure", f"performed.{part}"), ())
-            stamps += (_stamp(entry, at) for entry in entries if entry.holds_for(status))
+            stamps += (_stamp(entry, at) for entry in reader.rules.holding["Procedure", f"performed.{part}", status])
         else:
             stamps += _untold(reader, part, status)
     stamps += _of_extensions(reader, procedure)
@@ -98,8 +101,8 @@ def of_procedure(reader: Reader, procedure: structs.Procedure, *, status: str, s
 
 
 def _untold(reader: Reader, part: str, status: str) -> Iterator[Stamp]:
-    for entry in reader.rules.entries.get(("Procedure", "status"), ()):
-        if entry.unless_told == part and entry.holds_for(status):
+    for entry in reader.rules.holding["Procedure", "status", status]:
+        if entry.unless_told == part:
             yield Stamp(entry.milestone, None, Provenance.DERIVED, without_visit=entry.without_visit)
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 
-class Element(msgspec.Struct, rename="camel"):
-    """Root of the structs; Python names stand for the camel case of FHIR."""
+class Element(msgspec.Struct, rename="camel", frozen=True, gc=False):
+    """Root of the structs; Python names stand for the camel case of FHIR. No cycles, so nothing for the collector."""
 
 
 class Reference(Element):
@@ -32,7 +32,7 @@ class Coding(Element):
 class CodeableConcept(Element):
     """Codes and words."""
 
-    coding: list[Coding] | None = None
+    coding: tuple[Coding, ...] | None = None
     text: str | None = None
 
 
@@ -54,7 +54,7 @@ class AppointmentParticipant(Element):
     """Who or what takes part."""
 
     actor: Reference | None = None
-    type: list[CodeableConcept] | None = None
+    type: tuple[CodeableConcept, ...] | None = None
     status: str | None = None
 
 
@@ -92,7 +92,7 @@ class EncounterLocation(Element):
 class EncounterParticipant(Element):
     """A person who took part."""
 
-    type: list[CodeableConcept] | None = None
+    type: tuple[CodeableConcept, ...] | None = None
     individual: Reference | None = None
 
 
