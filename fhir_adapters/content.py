@@ -81,15 +81,20 @@ def depth(body: bytes) -> int:
     return max(accumulate(map(_STEP.__getitem__, brackets)), default=0)
 
 
+def is_flat(value: object, *, without: bytes, limit: int = MAX_DEPTH) -> bool:
+    """True for parsed values that are nested no deeper than `limit` and have no element of the name `without`.
+
+    It is the quick question, asked of every resource; False may also mean that the answer is not that quick.
+    """
+    try:
+        text = _FAST_ENCODER.encode(value)
+        return without not in text and not _reaches(text, limit)
+    except (ValueError, RecursionError):
+        return False
+
+
 def is_too_deep(value: object, limit: int = MAX_DEPTH) -> bool:
     """True for parsed values that are nested deeper than `limit`."""
-    try:
-        return _reaches(_FAST_ENCODER.encode(value), limit)
-    except (ValueError, RecursionError):
-        return _is_too_deep(value, limit)
-
-
-def _is_too_deep(value: object, limit: int) -> bool:
     level = [value]
     for _ in range(limit):
         level = [child for node in level for child in _children(node)]

@@ -173,7 +173,8 @@ class Reader:
         """Start and end; an end before the start is dropped."""
         if period is None:
             return None, None
-        start, end = self.instant(period.start), self.instant(period.end)
+        start = None if period.start is None else self.instant(period.start)
+        end = None if period.end is None else self.instant(period.end)
         if start and end and end < start:
             self.found("end-before-start")
             return start, None
@@ -245,7 +246,7 @@ def team(people: Iterable[Person | None]) -> tuple[Person, ...]:
     """Everyone once, in order, with a role where any mention tells it."""
     known: dict[str, Person] = {}
     for person in people:
-        if person is not None and not known.get(person.ref, Person("")).role:
+        if person is not None and (person.ref not in known or not known[person.ref].role):
             known[person.ref] = person
     return tuple(known.values())
 

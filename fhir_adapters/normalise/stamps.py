@@ -49,7 +49,8 @@ def of_encounter(
             if encounter.part_of is None or not entry.whole_stay:
                 stamps.append(_stamp(entry, at))
     if status not in NOT_HAPPENING:
-        stamps += (stamp for stay in stays for stamp in _of_stay(reader, stay, status))
+        for stay in stays:
+            stamps += _of_stay(reader, stay, status)
     return tuple(stamps)
 
 
@@ -69,7 +70,8 @@ def _of_stay(reader: Reader, read: ReadStay, status: str) -> Iterator[Stamp]:
     for part, at in (("start", read.stay.start), ("end", read.stay.end)):
         if at is None:
             continue
-        for entry in reader.rules.holding["Encounter", f"location.period.{part}", status]:
+        path = "location.period.start" if part == "start" else "location.period.end"
+        for entry in reader.rules.holding["Encounter", path, status]:
             yield _stamp(entry, at, location=read.stay.location, estimated=part in read.estimated)
 
 
