@@ -143,7 +143,7 @@ def _canonical(value: object) -> bytes:
         return _canonical_patiently(value)
     if text.isascii():
         return text
-    if b"\\" not in text:
+    if b"\\\\" not in text:  # else `\\x` below may be the hospital's own
         escaped = text.decode().encode("ascii", "backslashreplace")
         if b"\\U" not in escaped:  # JSON writes those as two surrogates
             return escaped.replace(b"\\x", b"\\u00")

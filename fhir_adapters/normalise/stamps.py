@@ -64,15 +64,20 @@ def _of_history(reader: Reader, encounter: structs.Encounter) -> Iterator[Stamp]
                 yield _stamp(entry, at)
 
 
-def _of_stay(reader: Reader, read: ReadStay, status: str) -> Iterator[Stamp]:
+def _of_stay(reader: Reader, read: ReadStay, status: str) -> list[Stamp]:
+    stamps: list[Stamp] = []
     if read.stay.status in _NOT_THERE:
-        return
+        return stamps
     for part, at in (("start", read.stay.start), ("end", read.stay.end)):
         if at is None:
             continue
         path = "location.period.start" if part == "start" else "location.period.end"
-        for entry in reader.rules.holding["Encounter", path, status]:
-            yield _stamp(entry, at, location=read.stay.location, estimated=part in read.estimated)
+        where, guessed = read.stay.location, part in read.estimated
+        stamps += [
+            Stamp(entry.milestone, at, _provenance(entry, guessed), where, entry.place, entry.without_visit)
+            for entry in reader.rules.holding["Encounter", path, status]
+        ]
+    return stamps
 
 
 def performed(reader: Reader, procedure: structs.Procedure) -> Span:
@@ -132,6 +137,9 @@ def _codes(concept: object) -> set[str]:
     return {code for code in codes if isinstance(code, str)}
 
 
-def _stamp(entry: Entry, at: datetime, *, location: str | None = None, estimated: bool = False) -> Stamp:
-    provenance = Provenance.ESTIMATED if estimated or entry.estimated else Provenance.EXPLICIT
-    return Stamp(entry.milestone, at, provenance, location, entry.place, entry.without_visit)
+def _stamp(entry: Entry, at: datetime) -> Stamp:
+    return Stamp(entry.milestone, at, _provenance(entry), None, entry.place, entry.without_visit)
+
+
+def _provenance(entry: Entry, guessed: bool = False) -> Provenance:  # noqa: FBT001, FBT002 - called for every stamp
+    return Provenance.ESTIMATED if guessed or entry.provenance == "estimated" else Provenance.EXPLICIT
