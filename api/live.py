@@ -11,7 +11,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from api.deps import Feed, Snapshot
-from api.intake import Counts
+from api.parts import Counts
 from api.worker import Worker
 from fhir_adapters.errors import FhirServerError
 from twin.errors import JournalError, SimulationError

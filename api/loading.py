@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from api.compose import worker_of
-from api.intake import Parts
+from api.parts import Parts
 from api.settings import Settings
 from fhir_adapters import ndjson
 from fhir_adapters.errors import BadSourceError

@@ -13,7 +13,8 @@ from datetime import date
 import structlog
 
 from api.deps import Feed, RunInfo, Snapshot
-from api.intake import Counts, Intake, Parts
+from api.intake import Intake
+from api.parts import Counts, Parts
 from fhir_adapters.guarded_write import WriteResult, write
 from twin.facts import Fact, Horizon
 from twin.journal import Run

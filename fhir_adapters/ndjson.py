@@ -2,9 +2,9 @@
 
 | found | read as |
 | --- | --- |
-| `*.ndjson`, `*.jsonl`, `*.json`, each also with `.gz` | resources, whatever the name of the file says; other files are passed over |
+| `*.ndjson`, `*.jsonl`, `*.json`, also with `.gz` | resources of any type; other files are passed over |
 | a byte order mark, CRLF, empty lines | nothing |
-| a Bundle, on a line or as a whole file | its entries, of any kind of Bundle; a DELETE of a history closes the resource |
+| a Bundle of any kind, as a line or a file | its entries; a DELETE of a history closes the resource |
 | a whole file that is one resource | that resource |
 | a line that is no JSON, not an object, or over 64 MiB | quarantined under its file and line |
 | a resource type that the twin doesn't read | counted under its name |
@@ -192,7 +192,7 @@ class _Reading:
             return
         kind = value.get("resourceType")
         if kind not in TYPES:
-            self.loaded.ignored[kind if links.is_type(kind) else "other"] += 1
+            self.loaded.ignored[str(kind) if links.is_type(kind) else "other"] += 1
             return
         outcome = self._normaliser.version(value, self._observed_at)
         if isinstance(outcome, Fact):
@@ -213,7 +213,9 @@ class _Reading:
         stored = self._normaliser.pseudonyms.patient(name) if kind == "Patient" else name
         told = dates.instant(entry.response.get("lastModified")) if isinstance(entry.response, dict) else None
         at = (told or self._observed_at).astimezone(UTC)
-        self.loaded.facts.append(Fact(VersionKey(self._normaliser.server, kind, stored, DELETED, at), DELETED, Deleted()))
+        self.loaded.facts.append(
+            Fact(VersionKey(self._normaliser.server, kind, stored, DELETED, at), DELETED, Deleted())
+        )
 
     def _refuse(self, reason: str, kind: str = "") -> None:
         self.loaded.quarantined.append(Quarantined(self._normaliser.server, kind, "", "", reason))

@@ -103,7 +103,7 @@ class Rules:
             return Target(finding="contained-reference", kind=kind)
         path: str | None = reference
         if ":" in reference:
-            path = self._base and self._base.relative(reference)
+            path = self._base.relative(reference) if self._base else None
             if not path:
                 finding = "unresolved-reference" if reference.startswith("urn:") else "foreign-reference"
                 return Target(finding=finding, kind=kind)

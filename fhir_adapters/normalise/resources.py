@@ -203,7 +203,7 @@ def procedure(reader: Reader, raw: dict[str, Any]) -> ProcedureFact:
 def location(reader: Reader, raw: dict[str, Any]) -> LocationFact:
     """A place; its names and the words of its type are kept."""
     read = msgspec.convert(raw, structs.Location)
-    physical = read.physical_type.coding or [] if read.physical_type is not None else []
+    physical = (read.physical_type.coding or ()) if read.physical_type is not None else ()
     texts = [words.kept(text) for concept in read.type or () for text in concept_texts(concept)]
     return LocationFact(
         name=words.kept(read.name),

@@ -45,9 +45,8 @@ def of_encounter(
     for part, at in zip(("start", "end"), span, strict=True):
         if at is None or status in NOT_HAPPENING:
             continue
-        for entry in reader.rules.holding["Encounter", f"period.{part}", status]:
-            if encounter.part_of is None or not entry.whole_stay:
-                stamps.append(_stamp(entry, at))
+        entries = reader.rules.holding["Encounter", f"period.{part}", status]
+        stamps += [_stamp(entry, at) for entry in entries if encounter.part_of is None or not entry.whole_stay]
     if status not in NOT_HAPPENING:
         for stay in stays:
             stamps += _of_stay(reader, stay, status)
