@@ -148,7 +148,7 @@ def peer(sample: list[tuple[str, bytes]], database: Path) -> tuple[float, dict[t
     from fhir.resources.R4B import get_fhir_model_class
 
     keyed = _pseudonyms(database.parent)
-    classes = {kind: get_fhir_model_class(kind) for kind, _ in sample}
+    classes: dict[str, Any] = {kind: get_fhir_model_class(kind) for kind, _ in sample}
     engine = create_engine(f"sqlite:///{database}")
     event.listen(engine, "connect", _durable)
     SQLModel.metadata.create_all(engine, tables=[SQLModel.metadata.tables["peer"]])
