@@ -6,11 +6,13 @@ from datetime import date, datetime, timedelta
 
 import structlog
 
+from fhir_adapters import bulk
 from fhir_adapters.client import FhirClient, Params
+from fhir_adapters.errors import BadAddressError, FhirServerError
 from fhir_adapters.gathering import Batch
 from fhir_adapters.normalise import Normaliser
-from fhir_adapters.partitions import Week, load, weeks_of
-from twin.facts import Horizon
+from fhir_adapters.partitions import DATED, Take, Week, load, weeks_of
+from twin.facts import Fact, Horizon
 from twin.timebase import monotonic, wall_now
 
 LIVE_PAST_DAYS = 31
@@ -56,8 +58,13 @@ class FirstLoad:
         self._normaliser = normaliser
         self._extra = extra
 
-    async def run(self, spans: Iterable[Horizon], take: Callable[[Batch], Awaitable[None]]) -> tuple[str, ...]:
-        """Load the weeks of these days that are not done. `take` keeps a batch and its cursor; the warnings."""
+    async def run(
+        self, spans: Iterable[Horizon], take: Callable[[Batch], Awaitable[None]], *, exported: bool = False
+    ) -> tuple[str, ...]:
+        """Load the weeks of these days that are not done. `take` keeps a batch and its cursor; the warnings.
+
+        `exported`: by the server's Bulk Data export, where nothing of it was loaded before.
+        """
         missing: list[Week] = weeks_of(spans, self.weeks)
         done = read = 0
 
@@ -73,7 +80,25 @@ class FirstLoad:
 
         if not missing:
             return ()
+        if exported:
+            try:
+                return await self._export(missing, took)
+            except (FhirServerError, BadAddressError) as error:
+                _log.warning("the export failed: weeks are read instead", reason=str(error))
         return await load(self._client, self._normaliser, missing, took, extra=self._extra)
+
+    async def _export(self, missing: list[Week], took: Take) -> tuple[str, ...]:
+        """Everything at once; only what belongs to the weeks that are asked for is kept."""
+        mondays = {week.monday for week in missing}
+        first, last = min(mondays), max(mondays) + timedelta(days=6)
+        at: dict[str, datetime] = {}
+        async for batch in bulk.export(self._client, self._normaliser, DATED):
+            at.update(batch.cursor)
+            facts = tuple(fact for fact in batch.facts if _is_between(fact, first, last))
+            await took("", replace(batch, facts=facts))
+        for week in missing:
+            await took(week.name, Batch(cursor={week.type: at[week.type]} if week.type in at else {}))
+        return ()
 
     def behind(self, cursor: Mapping[str, datetime], known: Mapping[str, datetime]) -> dict[str, datetime]:
         """Where changes go on: at the cursor that was `known`, else at the first week of the type's first load.
@@ -86,6 +111,13 @@ class FirstLoad:
 
     def _times(self, resource_type: str) -> list[datetime]:
         return [at for name, at in self.weeks.items() if name.startswith(f"{resource_type}/")]
+
+
+def _is_between(fact: Fact, first: date, last: date) -> bool:
+    """True for what has a time of these days, a day of margin on both sides, or none."""
+    times = [at for name in ("start", "end") if (at := getattr(fact.assertion, name, None)) is not None]
+    day = timedelta(days=1)
+    return not times or (min(times).date() <= last + day and max(times).date() >= first - day)
 
 
 class _LogLines:

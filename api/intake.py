@@ -108,7 +108,11 @@ class Intake:
         counts, horizon, far = Counts(), first_load.near(*self._days), first_load.far(*self._days)
         await self._probe()
         known = dict(self._cursor)
-        counts.warnings += await self.first_load.run(far, lambda batch: self._take_once(batch, counts))
+        counts.warnings += await self.first_load.run(
+            far,
+            lambda batch: self._take_once(batch, counts),
+            exported=not known and self.capabilities.exports and self._parts.settings.sync.bulk_export == "auto",
+        )
         batch = await sync.read_horizon(
             self._parts.client,
             self._parts.normaliser,

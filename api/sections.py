@@ -58,6 +58,9 @@ class SyncSettings(_Section):
     poll_s: float = Field(5.0, ge=0.2)
     overlap_s: float = Field(10.0, ge=0)
     reconcile_s: float = Field(600.0, ge=5)
+    bulk_export: Literal["never", "auto"] = "never"
+    """`auto`: a first load of many days by the server's Bulk Data export, where it says that it has one. An export of a
+    type reads all of it that the hospital ever recorded, so it is never begun unasked."""
     search: dict[str, str] = {}
     """More search parameters of a type, as in a query: `{"Appointment": "service-type=394609007"}`."""
 

@@ -114,7 +114,13 @@ class FhirClient:
     # Reading
 
     async def get(
-        self, url_or_path: str, *, params: Params | None = None, fresh: bool = True, etag: str | None = None
+        self,
+        url_or_path: str,
+        *,
+        params: Params | None = None,
+        fresh: bool = True,
+        etag: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """GET of a path below the base, or of an address that the server gave.
 
@@ -122,10 +128,10 @@ class FhirClient:
         answers 304. Raises FhirServerError, BadAddressError.
         """
         url = self.base.resolve(url_or_path) if "://" in url_or_path else self.base.address(url_or_path)
-        headers = {"Cache-Control": "no-cache"} if fresh else {}
+        sent = {**({"Cache-Control": "no-cache"} if fresh else {}), **(headers or {})}
         if etag is not None:
-            headers["If-None-Match"] = links.entity_tag(etag)
-        request = self._http.build_request("GET", url, params=None if params is None else list(params), headers=headers)
+            sent["If-None-Match"] = links.entity_tag(etag)
+        request = self._http.build_request("GET", url, params=None if params is None else list(params), headers=sent)
         return await self._within_deadline(request, attempts=MAX_ATTEMPTS)
 
     async def read(self, ref: str, *, etag: str | None = None) -> Answer:
@@ -201,6 +207,10 @@ class FhirClient:
         """DELETE. Raises ConflictError where something refers to it."""
         links.reference(ref)
         return await self._write("DELETE", self.base.address(ref), None, if_match=if_match)
+
+    async def discard(self, url: str) -> Answer:
+        """DELETE of an address that the server gave for a job of ours."""
+        return await self._write("DELETE", self.base.resolve(url), None)
 
     async def transaction(self, bundle: Mapping[str, Any]) -> Answer:
         """POST of a transaction or batch Bundle to the base."""

@@ -63,6 +63,8 @@ class Loaded:
     quarantined: list[Quarantined] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
     """By resource type; `other` for what has no name of one."""
+    patient_ids: set[str] = field(default_factory=set)
+    """Real ids of the patients referred to: never to be stored."""
 
 
 class _Entry(msgspec.Struct, gc=False):
@@ -194,7 +196,9 @@ class _Reading:
         if kind not in TYPES:
             self.loaded.ignored[str(kind) if links.is_type(kind) else "other"] += 1
             return
-        outcome = self._normaliser.version(value, self._observed_at)
+        reading = self._normaliser.read(value, self._observed_at)
+        self.loaded.patient_ids |= reading.patient_ids
+        outcome = reading.outcome
         if isinstance(outcome, Fact):
             self.loaded.facts.append(outcome)
         elif outcome.id:

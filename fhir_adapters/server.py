@@ -47,6 +47,8 @@ class ServerCapabilities:
     patch_formats: frozenset[str] = frozenset()
     interactions: frozenset[str] = frozenset()
     """Of the whole server: transaction, batch, search-system, history-system."""
+    exports: bool = False
+    """It says that it offers the Bulk Data export."""
 
     @property
     def name(self) -> str:
@@ -130,6 +132,8 @@ def capabilities_of(statement: object) -> ServerCapabilities:
         formats=_texts(raw.get("format")),
         patch_formats=_texts(raw.get("patchFormat")),
         interactions=frozenset(code for rest in rests for code in _names(rest.get("interaction"), "code")),
+        exports=any("export" in _names(rest.get("operation"), "name") for rest in rests)
+        or any("/bulk-data" in url for url in _texts(raw.get("instantiates"))),
     )
 
 
