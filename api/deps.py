@@ -55,6 +55,8 @@ class Feed:
     """Entries that could not be read since the start."""
     writing: str
     """off, annotate, or why writing stopped."""
+    push: str = "off"
+    """off, by hand, starting, active, or why the server doesn't tell its changes."""
 
 
 class Program(Protocol):
@@ -78,6 +80,9 @@ class Program(Protocol):
 
     def now(self) -> datetime:
         """Site time now."""
+
+    def notified(self, name: str, secret: str) -> bool:
+        """A notification came in for the Subscription `name`; False, without effect, where the two don't belong."""
 
     async def newer(self, number: int, timeout_s: float) -> Snapshot | None:
         """Wait for a snapshot with a higher number than `number`; None when the time is over or the program ends."""

@@ -8,6 +8,7 @@ from api.compose import worker_of
 from api.intake import Counts
 from api.settings import Settings
 from api.worker import Worker, Written
+from fhir_adapters import subscriptions
 from fhir_adapters.write_back import find_ours
 from twin.timebase import Clock, monotonic, shifted
 
@@ -113,6 +114,13 @@ async def _write(worker: Worker, report: Report, *, dry_run: bool) -> None:
         )
     report.written, report.unchanged = told.written, told.unchanged
     report.conflicts, report.failed = told.conflicts, told.failed
+
+
+async def remove_subscriptions(settings: Settings) -> int:
+    """Take every Subscription of this installation off the server; how many there were."""
+    async with worker_of(settings, settings.make_clock()) as worker:
+        client = worker.parts.client
+        return await subscriptions.remove(client, await subscriptions.find_ours(client, worker.parts.source))
 
 
 async def remove_all(settings: Settings) -> Written:

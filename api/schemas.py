@@ -40,6 +40,8 @@ class FeedShown(_Answer):
     """Entries that could not be read since the start."""
     writing: str
     """off, annotate, or why writing stopped."""
+    push: str
+    """off, by hand, starting, active, or why the server doesn't tell its changes."""
 
 
 class Moment(_Answer):

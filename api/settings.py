@@ -20,6 +20,7 @@ from api.sections import (
     ClockSettings,
     FhirSettings,
     PrivacySettings,
+    PushSettings,
     SimulationSettings,
     SiteSettings,
     SyncSettings,
@@ -52,6 +53,7 @@ class Settings(BaseSettings):
     site: SiteSettings = SiteSettings()
     sync: SyncSettings = SyncSettings()
     write_back: WriteBackSettings = WriteBackSettings()
+    push: PushSettings = PushSettings()
     simulation: SimulationSettings = SimulationSettings()
     clock: ClockSettings = ClockSettings()
     privacy: PrivacySettings = PrivacySettings()

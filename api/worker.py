@@ -100,6 +100,11 @@ class Worker:
         """True where the hospital changed something since `before`; our own annotations are no news."""
         return bool(changed(before, self.ledger))
 
+    def changed_types(self, before: Ledger) -> frozenset[str]:
+        """Types of which the hospital wrote something since `before`. Deletes don't count: not every server tells."""
+        refs = changed(before, self.ledger)
+        return frozenset(ref.partition("/")[0] for ref in refs if not self.ledger.resources[ref].deleted)
+
     def failed_to_read(self, reason: str) -> None:
         """Remember why a read failed; the twins stay as they are and grow old visibly."""
         self._intake.failing = reason

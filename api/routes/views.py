@@ -235,7 +235,11 @@ def moment(program: Program) -> schemas.Moment:
         now=program.now().astimezone(program.site.timezone).isoformat(timespec="seconds"),
         data_age_s=None if feed.age_s is None else round(feed.age_s, 1),
         feed=schemas.FeedShown(
-            server=feed.server, failing=feed.failing, quarantined=feed.quarantined, writing=feed.writing
+            server=feed.server,
+            failing=feed.failing,
+            quarantined=feed.quarantined,
+            writing=feed.writing,
+            push=feed.push,
         ),
     )
 

@@ -262,10 +262,15 @@ async def pushed_delete_asked(bench: Bench) -> str:
     return await _deleted(bench, deletes=True)
 
 
-async def _deleted(bench: Bench, *, deletes: bool) -> str:
+@behaviour(Section.PUSH, "the same, without payload, as we ask")
+async def pushed_delete_empty(bench: Bench) -> str:
+    return await _deleted(bench, deletes=True, payload=False)
+
+
+async def _deleted(bench: Bench, *, deletes: bool, payload: bool = True) -> str:
     ref = await bench.book()
     with Receiver() as receiver:
-        subscription = await subscribed(bench, receiver, payload=True, deletes=deletes)
+        subscription = await subscribed(bench, receiver, payload=payload, deletes=deletes)
         await bench.client.delete(ref)
         found = await told(receiver, "PUT POST DELETE", NOT_WITHIN_S)
         await bench.client.delete(subscription)

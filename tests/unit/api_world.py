@@ -202,6 +202,9 @@ class ShownProgram:
     site: SiteOptions = SITE
     at: datetime = NOW
     metrics: CollectorRegistry = field(default_factory=CollectorRegistry)
+    known: tuple[str, str] = ("known", "s3cret")
+    """Name and secret of the only Subscription."""
+    notifications: int = 0
     ended: bool = False
     waiting: int = 0
     """Readers that wait for a newer snapshot."""
@@ -213,6 +216,12 @@ class ShownProgram:
     def now(self) -> datetime:
         """Site time now."""
         return self.at
+
+    def notified(self, name: str, secret: str) -> bool:
+        """A notification: taken where it is for `known`."""
+        taken = (name, secret) == self.known
+        self.notifications += taken
+        return taken
 
     async def newer(self, number: int, timeout_s: float) -> Snapshot | None:
         """Wait for a snapshot with a higher number."""
