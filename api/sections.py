@@ -14,6 +14,7 @@ from twin.site import WEEKDAYS, BlockTime
 from twin.vocabulary import BookedInterval
 
 SEARCHED = ("Location", "Appointment", "Encounter", "Procedure")
+SECRET_LENGTH = 16
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -95,7 +96,7 @@ class PushSettings(_Section):
 
     callback_url: str | None = None
     """Where the FHIR server reaches this API: itself on this machine, or a reverse proxy on it."""
-    secret: SecretStr | None = Field(None, min_length=16)
+    secret: SecretStr | None = None
     """Of Subscriptions that an administrator makes by hand, to `…/push/hook`, in the header X-Jumeau-Secret."""
     watch_s: float = Field(60.0, ge=1, le=3600)
     valid_s: float = Field(86400.0, ge=60)
@@ -104,6 +105,13 @@ class PushSettings(_Section):
     @classmethod
     def _plain_url(cls, value: str | None) -> str | None:
         return None if value is None else _plain_url(value, "http://127.0.0.1:8000")
+
+    @field_validator("secret")
+    @classmethod
+    def _long(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value) < SECRET_LENGTH:
+            raise ValueError(f"give at least {SECRET_LENGTH} characters, such as those of `openssl rand -hex 24`")
+        return value
 
 
 class SimulationSettings(_Section):

@@ -20,7 +20,7 @@ SEND_DELETES = "http://hapifhir.io/fhir/StructureDefinition/subscription-send-de
 """HAPI tells deletes only where the channel has this; others pass over it."""
 
 State = Literal["requested", "active", "error", "off", "missing"]
-_STATES: dict[object, State] = {"requested": "requested", "active": "active", "error": "error", "off": "off"}
+_STATES: dict[str, State] = {"requested": "requested", "active": "active", "error": "error", "off": "off"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ async def state_of(client: FhirClient, ref: str) -> State:
     except NotFoundError:
         return "missing"
     told = resource.get("status") if isinstance(resource, dict) else None
-    return _STATES.get(told, "error")
+    return _STATES.get(told, "error") if isinstance(told, str) else "error"
 
 
 async def remove(client: FhirClient, refs: Iterable[str]) -> int:

@@ -60,7 +60,7 @@ async def seen(bench: Bench) -> str:
 
 
 def _seen(bench: Bench) -> str:
-    new = appointment(bench.tag, "s2", "16:00", "16:45")
+    new = {**appointment("a5", "s2", "16:00", "16:45"), "id": bench.tag}
     ref = f"{bench.url}/Appointment/{bench.tag}"
     with told(bench) as living:
         before = _planned(living)
