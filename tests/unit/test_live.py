@@ -1,7 +1,7 @@
 """The loops of the living program: a round may fail, the program goes on."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from api.sections import FhirSettings, PushSettings, SimulationSettings, SyncSet
 from api.settings import load
 from tests.strangers.resources import morning
 from tests.strangers.server import Stranger
+from tests.strangers.serving import until
 from tests.strangers.traits import Traits
 
 SECRET = "0123456789abcdef"
@@ -76,10 +77,8 @@ def readings(server: Stranger) -> int:
     return server.requests.count(("GET", "/Appointment"))
 
 
-async def read_again(server: Stranger, before: int, within_s: float = 10) -> None:
-    async with asyncio.timeout(within_s):
-        while readings(server) == before:
-            await asyncio.sleep(0.02)
+async def eventually(true: Callable[[], bool]) -> None:
+    await asyncio.to_thread(until, true, 10)
 
 
 async def first_read(program: LiveProgram) -> None:
@@ -93,10 +92,8 @@ async def test_notification_leads_to_a_reading(server: Stranger) -> None:
         server.edit("Appointment/a5", status="cancelled")
         before = readings(server)
         assert program.notified(BY_HAND, SECRET)
-        await read_again(server, before)
-        async with asyncio.timeout(10):
-            while program.worker.ledger.resources["Appointment/a5"].newest.key.version_id == "1":
-                await asyncio.sleep(0.02)
+        await eventually(lambda: readings(server) > before)
+        await eventually(lambda: program.worker.ledger.resources["Appointment/a5"].newest.key.version_id == "2")
 
 
 async def test_wrong_secret_leads_to_none(server: Stranger) -> None:
@@ -130,9 +127,7 @@ async def test_wake_up_is_not_lost_with_its_reading(server: Stranger, monkeypatc
         await first_read(program)
         server.stop()
         program.notified(BY_HAND, SECRET)
-        async with asyncio.timeout(10):
-            while program.feed.failing is None:
-                await asyncio.sleep(0.02)
+        await eventually(lambda: program.feed.failing is not None)
         before = readings(server)
         server.start()
-        await read_again(server, before)
+        await eventually(lambda: readings(server) > before)

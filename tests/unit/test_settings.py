@@ -58,6 +58,6 @@ def test_mistyped_callback(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
 
 def test_short_secret_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JUMEAU_PUSH__SECRET", "zq-canary")
-    with pytest.raises(SettingsError, match="push.secret: give at least 16") as told:
+    with pytest.raises(SettingsError, match=r"push\.secret: give at least 16") as told:
         load()
     assert "zq-canary" not in str(told.value)
