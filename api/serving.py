@@ -50,9 +50,7 @@ async def living(settings: Settings, clock: Clock | None = None) -> AsyncIterato
         program = LiveProgram(worker)
         listening = listen(settings.api)
         if settings.push.callback_url and listening.getsockname()[1] != settings.api.port:
-            _log.warning(
-                "api.port is not the one that was set: push.callback_url leads to another program, notifications will be missed"
-            )
+            _log.warning("api.port was taken: push.callback_url leads elsewhere, notifications do not arrive")
         server = _Server(
             uvicorn.Config(
                 create_app(program),
