@@ -57,6 +57,7 @@ class Companions:
         self._source = source
         self._take_over = take_over
         self._refs: dict[str, list[str]] = {}
+        self._conditional = True
         self.carried: dict[str, Carried] = {}
         """What each says, by carrier, as far as is known."""
 
@@ -209,11 +210,23 @@ class Companions:
     async def _sent(self, carrier: str, body: Json, held: list[_Held]) -> Answer | None:
         """The answer to a create or an update; None where one is there that the search didn't show."""
         if not held:
-            answer = await self._client.create(TYPE, body, if_none_exist=[self._identifier(carrier)])
+            answer = await self._created(carrier, body)
             return answer if answer.status == 201 else None
         answer = await self._client.update(held[0].ref, {**body, "id": held[0].resource["id"]}, if_match=held[0].tag)
         for surplus in held[1:]:
             await self._deleted(carrier, surplus)
+        return answer
+
+    async def _created(self, carrier: str, body: Json) -> Answer:
+        """Conditionally, where the server knows how; one that doesn't may answer 400. A search found none just now."""
+        if self._conditional:
+            try:
+                return await self._client.create(TYPE, body, if_none_exist=[self._identifier(carrier)])
+            except RejectedError as error:
+                if CANONICAL.encode() in error.body:
+                    raise
+        answer = await self._client.create(TYPE, body)
+        self._conditional = False
         return answer
 
     async def _checked(self, order: WriteOrder, answer: Answer, traits: ServerTraits) -> WriteResult:
