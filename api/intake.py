@@ -78,7 +78,7 @@ class Intake:
         """Wall time of changes of the hospital's that no prediction has covered yet, by ref."""
         self.read_at: float | None = None
         self._asked: set[str] = set()
-        """Patients asked for since the last whole reading: one that can't be read is not asked for at every poll."""
+        """Patients and ServiceRequests asked for since the last whole reading: none is asked for at every poll."""
         self.failing: str | None = None
         self.frozen: str | None = None
         """Why the last reconcile took nothing as deleted."""
@@ -339,12 +339,12 @@ class Intake:
         places = await self._places()
         zone = self._parts.site.timezone
         requests = await asyncio.to_thread(deciding_requests, self.ledger, places, self.horizon, zone)
-        unknown = requests if fresh else requests - self.ledger.resources.keys()
+        unknown = requests if fresh else requests - self.ledger.resources.keys() - self._asked
         await self._read_by_id("ServiceRequest", (ref.partition("/")[2] for ref in unknown), counts)
         patients = set((await self.suite()).patients)
         if not fresh:
             patients -= {resource.newest.key.id for resource, _ in self.ledger.of(PatientFact)} | self._asked
-        self._asked = patients if fresh else self._asked | patients
+        self._asked = (set() if fresh else self._asked) | patients | requests
         await self._read_by_id(
             "Patient", (self._patient_ids[key] for key in patients & self._patient_ids.keys()), counts
         )

@@ -71,7 +71,8 @@ class SyncSettings(_Section):
 class WriteBackSettings(_Section):
     """Writing predictions to the FHIR server: off unless turned on."""
 
-    mode: Literal["off", "annotate"] = "off"
+    mode: Literal["off", "annotate", "companion"] = "off"
+    """annotate: on the hospital's resources; companion: cases only, in resources of our own beside them."""
     targets: Listed = ["case", "room"]
     min_interval_s: float = Field(60.0, ge=0)
     budget_per_s: float = Field(20.0, gt=0)

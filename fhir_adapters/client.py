@@ -12,8 +12,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
+from urllib.parse import urlencode
 
 import httpx
 
@@ -178,11 +179,17 @@ class FhirClient:
 
     # Writing
 
-    async def create(self, resource_type: str, body: bytes | Mapping[str, Any]) -> Answer:
-        """POST of a new resource."""
+    async def create(
+        self, resource_type: str, body: bytes | Mapping[str, Any], *, if_none_exist: Params = ()
+    ) -> Answer:
+        """POST of a new resource; with `if_none_exist` only where a search by it finds none (200: one was there).
+
+        Raises ConflictError where it finds several. Servers may ignore it.
+        """
         if not links.is_type(resource_type):
             raise BadAddressError("a create needs the name of a resource type")
-        return await self._write("POST", self.base.address(resource_type), body)
+        only_if = {"If-None-Exist": urlencode(if_none_exist)} if if_none_exist else {}
+        return await self._write("POST", self.base.address(resource_type), body, headers=only_if)
 
     async def update(self, ref: str, body: bytes | Mapping[str, Any], *, if_match: str | None) -> Answer:
         """PUT of a whole resource over version `if_match`. Raises ConflictError where another one is there."""
@@ -207,9 +214,16 @@ class FhirClient:
         return await self._write("POST", self.base.address(""), bundle)
 
     async def _write(
-        self, method: str, url: str, body: object, *, if_match: str | None = None, media: str = FHIR_JSON
+        self,
+        method: str,
+        url: str,
+        body: object,
+        *,
+        if_match: str | None = None,
+        media: str = FHIR_JSON,
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> Answer:
-        headers = {"Prefer": "return=representation"}
+        headers = {"Prefer": "return=representation", **headers}
         if if_match is not None:
             headers["If-Match"] = links.entity_tag(if_match)
         data = body if isinstance(body, bytes) else None if body is None else _encoded(body)

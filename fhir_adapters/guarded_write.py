@@ -7,7 +7,7 @@ import asyncio
 import random
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeGuard
 from zoneinfo import ZoneInfo
 
@@ -27,6 +27,7 @@ from fhir_adapters.errors import (
     SlowError,
     UnreachableError,
 )
+from fhir_adapters.outcomes import ServerTraits, WriteResult, failed
 from fhir_adapters.patching import plan_patch, version_of
 from twin.facts import Carried
 from twin.timeline import Annotation, PredictedRoomEnd, PredictedTimeline, WriteOrder, WriteOutcome
@@ -35,8 +36,7 @@ Json = dict[str, Any]
 Sleep = Callable[[float], Awaitable[None]]
 
 TRIES = 3
-_FIRST_WAIT_S = 0.1
-_BACKOFF_S = 5.0
+FIRST_WAIT_S = 0.1
 _HISTORY = (("_count", "20"),)
 _PARTIAL = frozenset({"SUBSETTED", "REDACTED"})
 _NO_PATCH_STATUS = frozenset({405, 415, 501})
@@ -44,37 +44,6 @@ _NO_PATCH = re.compile(rb"(?i)not.{0,20}(supported|implemented|allowed)|unsuppor
 _ABOUT_PATCH = re.compile(rb"(?i)patch|content.?type|media.?type")
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class WriteResult:
-    """What became of an order. `body` is the newest representation seen after a write, to be read like any version.
-
-    `patch` is the patch of a dry run, whose outcome has the status `planned`.
-    """
-
-    outcome: WriteOutcome
-    body: Json | None = None
-    patch: list[Json] | None = None
-
-
-@dataclass(slots=True)
-class ServerTraits:
-    """What writing to one server taught; kept for the life of the program."""
-
-    json_patch: bool = True
-    if_match: bool | None = None
-    """True once it refused a stale version, False once it let an update be overwritten, None not known."""
-    refuses: dict[str, str] = field(default_factory=dict)
-    """Why resources of a type are no longer written: the server drops or refuses our extensions on them."""
-    pause_s: float = 0.0
-    """How long the server wants to be, or had better be, left alone, said by the last write."""
-
-    def refuse(self, resource_type: str, reason: str) -> None:
-        """Resources of a type are no longer written; said once."""
-        if resource_type not in self.refuses:
-            _log.warning(f"{resource_type} is no longer annotated: {reason}")
-        self.refuses[resource_type] = reason
 
 
 async def write(
@@ -98,13 +67,8 @@ async def write(
         return await job.run(sleep, dry_run=dry_run)
     except NotFoundError:
         return _result(order, "gone")
-    except FhirServerError as error:
-        if error.temporary and traits is not None:
-            told = error.retry_after_s
-            traits.pause_s = _BACKOFF_S * (0.5 + random.random()) if told is None else told
-        return _result(order, "failed", reason=str(error))
     except (AdapterError, ValueError) as error:
-        return _result(order, "failed", reason=str(error))
+        return failed(order, error, traits)
 
 
 def _result(
@@ -177,7 +141,7 @@ class _Write:
             if result is not None:
                 return result
             if self._tries_left:
-                await sleep(_FIRST_WAIT_S * max(1, TRIES - self._tries_left) * (0.5 + random.random()))
+                await sleep(FIRST_WAIT_S * max(1, TRIES - self._tries_left) * (0.5 + random.random()))
         return self._end(problem, reason=reason)
 
     def _end(self, status: str, *, reason: str = "", seen: _Seen | None = None) -> WriteResult:
@@ -243,7 +207,7 @@ class _Write:
         if carried.annotation is None or self._shown is None or (carried.foreign and self._take_over):
             return False
         same = extensions.same_content(carried.annotation, self._shown)
-        return same and _is_valid_still(carried.annotation, self._shown, renewal=self._order.reason == "renewal")
+        return same and is_valid_still(carried.annotation, self._shown, renewal=self._order.reason == "renewal")
 
     def _patch(self, before: _Seen) -> list[Json]:
         return plan_patch(before.resource, self._wanted, self._source, take_over=self._take_over)
@@ -334,7 +298,7 @@ class _Write:
             self._rejected_version = before.version
             return None
         if CANONICAL.encode() in error.body:
-            self._traits.refuse(self._type, "the server refuses our extensions; make their profiles known to it")
+            self._traits.turn_off()
         return self._end("failed", reason=f"rejected ({error.status})")
 
     def _learn_if_match_is_ignored(self) -> None:
@@ -377,7 +341,7 @@ def _says_no_patch(error: FhirServerError) -> bool:
     return error.status == 400 and bool(_NO_PATCH.search(error.body)) and bool(_ABOUT_PATCH.search(error.body))
 
 
-def _is_valid_still(carried: Annotation, wanted: Annotation, *, renewal: bool) -> bool:
+def is_valid_still(carried: Annotation, wanted: Annotation, *, renewal: bool) -> bool:
     """True where what the server carries needs no renewal; by a third of its validity unless one was ordered."""
     pairs = zip(_dated(carried), _dated(wanted), strict=True)
     return all(_lasts(one, other, renewal=renewal) for one, other in pairs)

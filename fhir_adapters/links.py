@@ -82,6 +82,12 @@ def reference(ref: str) -> tuple[str, str]:
     return resource_type, resource_id
 
 
+def is_reference(value: object) -> bool:
+    """True for `Type/id`."""
+    resource_type, _, resource_id = value.partition("/") if isinstance(value, str) else ("", "", "")
+    return is_type(resource_type) and is_id(resource_id)
+
+
 def is_id(value: object) -> bool:
     """True for a logical id: up to 64 letters, digits, `-`, `.`, and `_`, which some servers use."""
     return isinstance(value, str) and _ID.fullmatch(value) is not None and value not in (".", "..")

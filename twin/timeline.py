@@ -63,12 +63,16 @@ class Annotation:
 
 @dataclass(frozen=True, slots=True)
 class WriteOrder:
-    """Bring one resource of the hospital's server to carry `annotation`; None removes all of ours."""
+    """Bring one resource of the hospital's server to carry `annotation`; None removes all of ours.
+
+    With `beside` a resource of our own about it carries the annotation instead, and is what is removed.
+    """
 
     ref: str
     annotation: Annotation | None
     reason: str
     """new, material, renewal, unreadable, over, take over, removal."""
+    beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)

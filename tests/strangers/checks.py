@@ -9,6 +9,7 @@ from fhir.resources.R4B.appointment import Appointment
 from fhir.resources.R4B.encounter import Encounter
 from fhir.resources.R4B.location import Location
 from fhir.resources.R4B.procedure import Procedure
+from fhir.resources.R4B.riskassessment import RiskAssessment
 from pydantic import BaseModel
 
 from tests.strangers import text
@@ -41,6 +42,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "Encounter": Encounter,
     "Location": Location,
     "Procedure": Procedure,
+    "RiskAssessment": RiskAssessment,
 }
 
 
