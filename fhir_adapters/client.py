@@ -209,8 +209,8 @@ class FhirClient:
         links.reference(ref)
         return await self._write("DELETE", self.base.address(ref), None, if_match=if_match)
 
-    async def transaction(self, bundle: Mapping[str, Any]) -> Answer:
-        """POST of a transaction or batch Bundle to the base."""
+    async def transaction(self, bundle: bytes | Mapping[str, Any]) -> Answer:
+        """POST of a transaction or batch Bundle, as text or as values, to the base."""
         return await self._write("POST", self.base.address(""), bundle)
 
     async def _write(
