@@ -15,8 +15,9 @@ from fhir_adapters.client import FhirClient
 from fhir_adapters.normalise import Mapping, Normaliser, default_mapping, load_mapping
 from fhir_adapters.pseudonyms import Pseudonyms, load_or_create_key, new_key
 from fhir_adapters.write_back import Writer
+from twin.errors import SettingsError
 from twin.journal import Journal
-from twin.journal.store import MEMORY, name_of
+from twin.journal.address import POSTGRESQL, address_of
 from twin.simulation.replications import SimulationWorker
 from twin.timebase import Clock
 
@@ -89,7 +90,12 @@ def _reading(mapping: Mapping) -> str:
 
 def _key(settings: Settings) -> bytes:
     """The key of the pseudonyms: the file named, else one beside the SQLite file; in memory for `:memory:`."""
-    database = name_of(settings.database_url)  # refuses what is no database, before a key is made for it
+    address = address_of(settings.database_url)  # refuses what is no database, before a key is made for it
     if settings.privacy.key_file is not None:
         return load_or_create_key(settings.privacy.key_file)
-    return new_key() if database == MEMORY else load_or_create_key(Path(f"{database}.key"))
+    if address.backend == POSTGRESQL:
+        raise SettingsError(
+            "privacy.key_file: with PostgreSQL name the file of the pseudonym key, outside the database "
+            "(JUMEAU_PRIVACY__KEY_FILE=FILE); it is made where there is none, and the journal is lost without it"
+        )
+    return load_or_create_key(Path(f"{address.file}.key")) if address.file else new_key()

@@ -68,7 +68,12 @@ def test_file_of_another_kind(file: Path) -> None:
     [
         ("sqlite:////nowhere/at/all/journal.db", "make it"),
         ("sqlite:////", "name a file"),
-        ("postgresql://user:secret@db/jumeau", "SQLite"),
+        ("mysql://user:secret@db/jumeau", "not supported: use"),
+        ("postgresql+psycopg2://user:secret@db/jumeau", "not supported: use"),
+        ("postgres://user:secret@db/jumeau", "postgresql://"),
+        ("postgresql://user:an@secret@db/jumeau", "%40"),
+        ("postgresql://user:secret@db", "names no database"),
+        ("postgresql://user:secret@db:port/jumeau", "no address"),
         ("no address", "sqlite:///FILE"),
     ],
 )

@@ -5,18 +5,23 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine, Executable, RowMapping, Table, and_, exists, func, or_, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, Executable, RowMapping, Table, and_, exists, func, or_, select, text, true
 
 from twin.errors import JournalError
 from twin.facts import Fact, Quarantined
-from twin.journal import codec, store
+from twin.journal import codec, schema
 from twin.journal.records import KeptOutcome, Run
+from twin.journal.rows import Row
+from twin.journal.store import Store, open_store
 from twin.journal.tables import CURSOR, FACT, OUTCOME, QUARANTINE, RUN, TABLES, TIMELINE
 from twin.timeline import PredictedRoomEnd, PredictedTimeline, WriteOutcome
 
 PAGE = 2_000
 """Facts read at once; the lock is free between two pages."""
+_SET_CURSOR = text(
+    "INSERT INTO cursor (server, type, at) VALUES (:server, :type, :at) "
+    "ON CONFLICT (server, type) DO UPDATE SET at = excluded.at"
+)
 
 
 class Journal:
@@ -26,25 +31,25 @@ class Journal:
     Every method raises JournalError, without data, where the database fails.
     """
 
-    def __init__(self, engine: Engine, name: str) -> None:
+    def __init__(self, store: Store) -> None:
         """Use `Journal.open`."""
-        self._engine = engine
-        self._name = name
+        self._store = store
         self._lock = threading.Lock()
         self._open = True
 
     @classmethod
     def open(cls, url: str, *, key_fingerprint: str, busy_s: float = 5.0) -> "Journal":
-        """The journal at `sqlite:///FILE`, made where it is not there; `:memory:` is the fake for tests.
+        """The journal at `sqlite:///FILE` or `postgresql://…`, made where it is not there.
 
-        `busy_s`: wall seconds to wait for another program that writes. Raises WrongKeyError where it was begun under
-        another pseudonym key, SchemaTooNewError where a newer version wrote it, else JournalError.
+        `:memory:` is the fake for tests. `busy_s`: wall seconds to wait for another program that writes. Raises
+        WrongKeyError where it was begun under another pseudonym key, SchemaTooNewError or SchemaTooOldError where
+        another version wrote it, else JournalError.
         """
-        name = store.name_of(url)
-        journal = cls(store.open_engine(url, busy_s=busy_s), name)
+        store = open_store(url, busy_s=busy_s)
+        journal = cls(store)
         try:
             with journal._transaction(writes=True) as connection:
-                store.prepare_schema(connection, name, key_fingerprint)
+                schema.prepare(connection, store, key_fingerprint)
         except JournalError:
             journal.close()
             raise
@@ -54,7 +59,7 @@ class Journal:
         """End it. What is called afterwards raises JournalError."""
         with self._lock:
             self._open = False
-            self._engine.dispose()
+            self._store.engine.dispose()
 
     # --- appending ----------------------------------------------------------------------------------------------------
 
@@ -79,14 +84,10 @@ class Journal:
         if any(row["server"] != server for row in (*fact_rows, *bad_rows)):
             raise JournalError("a batch holds what one server gave: append each server's by itself")
         with self._transaction(writes=True) as connection:
-            new = _append(connection, FACT, fact_rows)
-            _append(connection, QUARANTINE, bad_rows)
+            new = self._append(connection, FACT, fact_rows)
+            self._append(connection, QUARANTINE, bad_rows)
             if cursor_rows:
-                upsert = insert(CURSOR)
-                connection.execute(
-                    upsert.on_conflict_do_update(index_elements=["server", "type"], set_={"at": upsert.excluded.at}),
-                    cursor_rows,
-                )
+                connection.execute(_SET_CURSOR, cursor_rows)
         return new
 
     def append_run(
@@ -101,13 +102,13 @@ class Journal:
         rows += [_timeline_row(run, "room", subject, ends) for subject, ends in room_ends.items()]
         with self._transaction(writes=True) as connection:
             position = _position(connection) if run.position is None else run.position
-            _append(connection, RUN, [_run_row(server, run, position)])
-            _append(connection, TIMELINE, rows)
+            self._append(connection, RUN, [_run_row(server, run, position)])
+            self._append(connection, TIMELINE, rows)
 
     def append_outcomes(self, server: str, outcomes: Iterable[WriteOutcome], *, run: str | None, at: datetime) -> None:
         """Keep what became of the write orders of one round; `at` is wall time, `run` the run they came from."""
         told = codec.instant_text(at)
-        rows: list[dict[str, object]] = [
+        rows: list[Row] = [
             {
                 "server": server,
                 "run": run or "",
@@ -120,17 +121,21 @@ class Journal:
             for outcome in outcomes
         ]
         with self._transaction(writes=True) as connection:
-            _append(connection, OUTCOME, rows)
+            self._append(connection, OUTCOME, rows)
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
-    def facts(self, server: str, *, reading: str | None = None, after: int = 0) -> Iterator[Fact]:
+    def facts(
+        self, server: str, *, reading: str | None = None, after: int = 0, until: datetime | None = None
+    ) -> Iterator[Fact]:
         """Facts of a server in the journal's order, beyond position `after`, as the journal stands at the call.
 
-        Each version comes once: as `reading` read it where that is kept, else by its newest reading.
+        Each version comes once: as `reading` read it where that is kept, else by its newest reading. `until`: only
+        versions that the server had by then, on its own clock (lastUpdated).
         """
         upto = self.position()
-        while rows := self._rows(_page(server, reading or "", after, upto)):
+        latest = None if until is None else codec.instant_text(until)
+        while rows := self._rows(_page(server, reading or "", after, upto, latest)):
             yield from map(codec.fact_of, rows)
             after = rows[-1]["position"]
 
@@ -192,29 +197,23 @@ class Journal:
         with self._transaction() as connection:
             return connection.execute(query).mappings().all()
 
+    def _append(self, connection: Connection, table: Table, rows: list[Row]) -> int:
+        return self._store.append(connection, table, rows) if rows else 0
+
     @contextmanager
     def _transaction(self, *, writes: bool = False) -> Iterator[Connection]:
-        with self._lock, store.told(self._name):
+        with self._lock:
             if not self._open:
                 raise JournalError("the journal is closed: open it again")
-            with self._engine.connect() as connection:
-                connection.execution_options(**(store.WRITES if writes else {}))
-                with connection.begin():
-                    yield connection
-
-
-def _append(connection: Connection, table: Table, rows: list[dict[str, object]]) -> int:
-    """Insert the rows that are not there yet; how many they were."""
-    if not rows:
-        return 0
-    return connection.execute(insert(table).on_conflict_do_nothing(), rows).rowcount
+            with self._store.transaction(writes=writes) as connection:
+                yield connection
 
 
 def _position(connection: Connection) -> int:
     return connection.execute(select(func.max(FACT.c.position))).scalar() or 0
 
 
-def _page(server: str, reading: str, after: int, upto: int) -> Executable:
+def _page(server: str, reading: str, after: int, upto: int, latest: str | None) -> Executable:
     other = FACT.alias()
     beaten = exists().where(
         *(other.c[name] == FACT.c[name] for name in ("id", "type", "version_id", "last_updated", "server")),
@@ -222,10 +221,12 @@ def _page(server: str, reading: str, after: int, upto: int) -> Executable:
         or_(other.c.reading == reading, other.c.position > FACT.c.position),
     )
     inside = and_(FACT.c.position > after, FACT.c.position <= upto, FACT.c.server == server)
-    return select(FACT).where(inside, or_(FACT.c.reading == reading, ~beaten)).order_by(FACT.c.position).limit(PAGE)
+    known = true() if latest is None else FACT.c.last_updated <= latest
+    wanted = or_(FACT.c.reading == reading, ~beaten)
+    return select(FACT).where(inside, known, wanted).order_by(FACT.c.position).limit(PAGE)
 
 
-def _quarantine_row(bad: Quarantined, reading: str, observed_at: str) -> dict[str, object]:
+def _quarantine_row(bad: Quarantined, reading: str, observed_at: str) -> Row:
     return {
         "server": bad.server,
         "type": bad.type,
@@ -237,11 +238,11 @@ def _quarantine_row(bad: Quarantined, reading: str, observed_at: str) -> dict[st
     }
 
 
-def _timeline_row(run: Run, kind: str, subject: str, prediction: object) -> dict[str, object]:
+def _timeline_row(run: Run, kind: str, subject: str, prediction: object) -> Row:
     return {"run": run.id, "kind": kind, "subject": subject, "prediction": codec.text_of(prediction)}
 
 
-def _run_row(server: str, run: Run, position: int) -> dict[str, object]:
+def _run_row(server: str, run: Run, position: int) -> Row:
     return {
         "id": run.id,
         "server": server,
