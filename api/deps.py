@@ -8,6 +8,7 @@ from typing import Annotated, Protocol
 from fastapi import Depends, Request
 from prometheus_client import CollectorRegistry
 
+from api.schemas import ScoreCardShown
 from twin.projections.places import Places
 from twin.projections.suite_twin import SuiteTwin
 from twin.site import SiteOptions
@@ -78,6 +79,9 @@ class Program(Protocol):
 
     def now(self) -> datetime:
         """Site time now."""
+
+    async def score_card(self, days: int) -> ScoreCardShown:
+        """Predictions of the last days against what happened."""
 
     async def newer(self, number: int, timeout_s: float) -> Snapshot | None:
         """Wait for a snapshot with a higher number than `number`; None when the time is over or the program ends."""

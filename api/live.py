@@ -12,13 +12,18 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from api.deps import Feed, Snapshot
 from api.intake import Counts
+from api.schemas import ScoreCardShown
+from api.scoring import judge
 from api.worker import Worker
 from fhir_adapters.errors import FhirServerError
 from twin.errors import JournalError, SimulationError
 from twin.site import SiteOptions
+from twin.timebase import monotonic
 
 T = TypeVar("T")
 _log = structlog.get_logger(__name__)
+_CARD_S = 60.0
+"""Wall seconds for which a score-card stands: reading the journal for it takes a while."""
 _SECONDS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300)
 
 
@@ -56,6 +61,8 @@ class LiveProgram:
         self._stopping = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
         self._still = False
+        self._judging = asyncio.Lock()
+        self._cards: dict[int, tuple[float, ScoreCardShown]] = {}
         self._warned: set[str] = set()
 
     # --- api.deps.Program ---------------------------------------------------------------------------------------------
@@ -83,6 +90,15 @@ class LiveProgram:
     def now(self) -> datetime:
         """Site time."""
         return self.worker.clock.now()
+
+    async def score_card(self, days: int) -> ScoreCardShown:
+        """Predictions of the last days against what happened; made again once a minute, whoever asks."""
+        async with self._judging:
+            known = self._cards.get(days)
+            if known is None or monotonic() - known[0] > _CARD_S:
+                known = monotonic(), await judge(self.worker.parts, self.worker.clock, days=days)
+                self._cards = {days: known}
+            return known[1]
 
     async def newer(self, number: int, timeout_s: float) -> Snapshot | None:
         """Wait for a snapshot after `number`."""

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from twin.projections.suite_twin import RoomState
 from twin.vocabulary import CareSetting, CaseStatus, Milestone, Provenance
@@ -10,6 +10,10 @@ from twin.vocabulary import CareSetting, CaseStatus, Milestone, Provenance
 Instant = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 Day = Annotated[str, Field(json_schema_extra={"format": "date"})]
 Probability = Annotated[float, Field(ge=0, le=1)]
+
+Minutes = Annotated[float, PlainSerializer(lambda value: round(value, 1))]
+Share = Annotated[float, PlainSerializer(lambda value: round(value, 2))]
+Brier = Annotated[float, PlainSerializer(lambda value: round(value, 3))]
 
 
 class _Answer(BaseModel):
@@ -254,3 +258,54 @@ class DayDocument(_Answer):
 
     suite: Suite
     cases: list[CaseSummary]
+
+
+class _Scored(_Answer):
+    model_config = ConfigDict(from_attributes=True)
+
+
+class CoverageShown(_Scored):
+    """Share of truths inside a band, with its 95 % interval (Wilson)."""
+
+    share: Share
+    low: Share
+    high: Share
+
+
+class LineShown(_Scored):
+    """The scores of one group, in minutes."""
+
+    n: int
+    crps: Minutes
+    """Continuous ranked probability score: of a point forecast it would be the absolute error."""
+    pinball: Minutes
+    """Mean pinball loss of P10, P50 and P90."""
+    bias: Minutes
+    """Truth less P50: above 0, things happen later than said."""
+    mae: Minutes
+    coverage: dict[int, CoverageShown]
+    """By nominal coverage in percent."""
+    pit: tuple[int, ...]
+    """Histogram of the probability integral transform in ten bins; level is honest."""
+
+
+class RoomLineShown(_Scored):
+    """`This room ends late` at one lead time."""
+
+    n: int
+    late: int
+    brier: Brier
+    brier_base: Brier
+    """What always saying the share of late rooms would have scored."""
+
+
+class ScoreCardShown(_Scored):
+    """Predictions of the last days against what happened. Lines by group, then by the group's value."""
+
+    days: int = 0
+    n: int
+    """Predictions judged: each case counts once per milestone and lead time."""
+    cases: int
+    lines: dict[str, dict[str, LineShown]]
+    rooms: dict[str, RoomLineShown]
+    """By lead time in minutes."""

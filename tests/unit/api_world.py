@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from api.app import create_app
 from api.deps import Feed, RunInfo, Snapshot
+from api.schemas import ScoreCardShown
 from twin.facts import (
     AppointmentFact,
     Assertion,
@@ -46,6 +47,7 @@ def clock(text: str, day: str = "2026-11-24") -> datetime:
     return datetime.fromisoformat(f"{day}T{text}").replace(tzinfo=PARIS)
 
 
+NO_CARD = ScoreCardShown(n=0, cases=0, lines={}, rooms={})
 NOW = clock("11:24")
 
 
@@ -205,6 +207,7 @@ class ShownProgram:
     ended: bool = False
     waiting: int = 0
     """Readers that wait for a newer snapshot."""
+    card: ScoreCardShown = field(default_factory=lambda: NO_CARD)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     def __post_init__(self) -> None:
@@ -213,6 +216,10 @@ class ShownProgram:
     def now(self) -> datetime:
         """Site time now."""
         return self.at
+
+    async def score_card(self, days: int) -> ScoreCardShown:
+        """The card that it is given."""
+        return self.card.model_copy(update={"days": days})
 
     async def newer(self, number: int, timeout_s: float) -> Snapshot | None:
         """Wait for a snapshot with a higher number."""

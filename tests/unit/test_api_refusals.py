@@ -149,6 +149,7 @@ async def test_openapi_lists_the_operations() -> None:
         "/cases",
         "/cases/{case_id}",
         "/cases/{case_id}/timeline",
+        "/score-card",
         "/stream",
     }
     assert "HTTPValidationError" not in document["components"]["schemas"]

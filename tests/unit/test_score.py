@@ -29,10 +29,10 @@ DONE = stay("e", ("salle-1", "08:05", "09:40"), booked="a", status="finished")
 
 def issued(made: str, low: str, high: str, *, milestone: Milestone = OUT) -> PredictedTimeline:
     """A prediction whose quantiles go straight from low to high."""
-    start, ends = at(made), (at(low), at(high))
-    spread = np.linspace(*((end - start).total_seconds() for end in ends), len(LEVELS))
-    middle = start + (ends[0] - start + (ends[1] - start)) / 2
-    stage = PredictedStage(milestone, middle, ends[0], ends[1], quantiles_s=tuple(int(each) for each in spread))
+    start, first, last = at(made), at(low), at(high)
+    spread = np.linspace((first - start).total_seconds(), (last - start).total_seconds(), len(LEVELS))
+    middle = first + (last - first) / 2
+    stage = PredictedStage(milestone, middle, first, last, quantiles_s=tuple(int(each) for each in spread))
     return PredictedTimeline(start, start + timedelta(hours=1), "model 1", SOURCE, "urn:uuid:1", ("A/1",), (stage,))
 
 

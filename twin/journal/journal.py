@@ -1,9 +1,10 @@
 """Append and read. Every append is one transaction, and there when the call returns."""
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from typing import TypeVar
 
 from sqlalchemy import Connection, Executable, RowMapping, Table, and_, exists, func, or_, select, text, true
 
@@ -15,6 +16,8 @@ from twin.journal.rows import Row
 from twin.journal.store import Store, open_store
 from twin.journal.tables import CURSOR, FACT, OUTCOME, QUARANTINE, RUN, TABLES, TIMELINE
 from twin.timeline import PredictedRoomEnd, PredictedTimeline, WriteOutcome
+
+T = TypeVar("T")
 
 PAGE = 2_000
 """Facts read at once; the lock is free between two pages."""
@@ -170,6 +173,14 @@ class Journal:
         """The room ends kept of a run, by `Location/id`."""
         return {row["subject"]: codec.room_ends_of(row["prediction"]) for row in self._predictions(run_id, "room")}
 
+    def issued_timelines(self, server: str, *, since: datetime) -> dict[str, list[PredictedTimeline]]:
+        """All timelines kept of the runs that predicted from `since` (site time) on: by case id, oldest first."""
+        return _by_subject(self._issued(server, "case", since), codec.timeline_of)
+
+    def issued_room_ends(self, server: str, *, since: datetime) -> dict[str, list[tuple[PredictedRoomEnd, ...]]]:
+        """All room ends kept of the runs that predicted from `since` (site time) on: by room ref, oldest first."""
+        return _by_subject(self._issued(server, "room", since), codec.room_ends_of)
+
     def outcomes(self, server: str, *, ref: str | None = None, limit: int = 100) -> tuple[KeptOutcome, ...]:
         """What became of writes, newest first; of one resource where `ref` is given."""
         query = select(OUTCOME).where(OUTCOME.c.server == server).order_by(OUTCOME.c.position.desc()).limit(limit)
@@ -193,6 +204,11 @@ class Journal:
     def _predictions(self, run_id: str, kind: str) -> Sequence[RowMapping]:
         return self._rows(select(TIMELINE).where(TIMELINE.c.run == run_id, TIMELINE.c.kind == kind))
 
+    def _issued(self, server: str, kind: str, since: datetime) -> Sequence[RowMapping]:
+        told = select(TIMELINE.c.subject, TIMELINE.c.prediction).join(RUN, RUN.c.id == TIMELINE.c.run)
+        mine = and_(RUN.c.server == server, RUN.c.at >= codec.instant_text(since), TIMELINE.c.kind == kind)
+        return self._rows(told.where(mine).order_by(RUN.c.at, RUN.c.wall_at))
+
     def _rows(self, query: Executable) -> Sequence[RowMapping]:
         with self._transaction() as connection:
             return connection.execute(query).mappings().all()
@@ -207,6 +223,13 @@ class Journal:
                 raise JournalError("the journal is closed: open it again")
             with self._store.transaction(writes=writes) as connection:
                 yield connection
+
+
+def _by_subject(rows: Sequence[RowMapping], read: Callable[[str], T]) -> dict[str, list[T]]:
+    found: dict[str, list[T]] = {}
+    for row in rows:
+        found.setdefault(row["subject"], []).append(read(row["prediction"]))
+    return found
 
 
 def _position(connection: Connection) -> int:

@@ -77,7 +77,9 @@ def prepare(connection: Connection, store: Store, key_fingerprint: str) -> None:
         )
 
 
-def upgrade(store: Store, *, dry_run: bool = False, backup: bool = True, plan: migrations.Plan | None = None) -> Upgrade:
+def upgrade(
+    store: Store, *, dry_run: bool = False, backup: bool = True, plan: migrations.Plan | None = None
+) -> Upgrade:
     """Bring a journal to the schema of this program, all or nothing; a dry run does it all and takes it back.
 
     SQLite is copied beside itself first unless `backup` is False. Raises JournalError where there is no journal.
