@@ -8,6 +8,8 @@ import typer
 
 from api.commands.clinic import clinic_app
 from api.commands.common import ConfigOption, Exit, JsonOption, fail, guarded, instant_of, settings_of
+from api.commands.db import db_app
+from api.commands.show import show_app
 
 app = typer.Typer(
     name="jumeau",
@@ -20,6 +22,8 @@ app = typer.Typer(
 config_app = typer.Typer(help="Settings as they are in force.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 app.add_typer(clinic_app, name="clinic")
+app.add_typer(db_app, name="db")
+app.add_typer(show_app, name="show")
 
 
 def main() -> None:

@@ -23,8 +23,12 @@ class RunInfo:
     """Site time."""
     seed: int
     replications: int
-    seconds: float
-    """Wall time that it took."""
+    seconds: float | None
+    """Wall time that it took; not kept of past runs."""
+
+
+PAST = 0
+"""Number of the snapshots of past instants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +61,27 @@ class Feed:
     """off, annotate, or why writing stopped."""
 
 
-class Program(Protocol):
-    """The running program, as routes see it."""
+class BusyError(Exception):
+    """Too many wait for the same thing; try again in a moment."""
+
+
+class Source(Protocol):
+    """Where a snapshot is from: its site, its clock, and how its feed is doing."""
 
     @property
     def site(self) -> SiteOptions:
         """The site's options."""
+
+    @property
+    def feed(self) -> Feed:
+        """How reading is doing now."""
+
+    def now(self) -> datetime:
+        """Site time now."""
+
+
+class Program(Source, Protocol):
+    """The running program, as routes see it."""
 
     @property
     def metrics(self) -> CollectorRegistry:
@@ -72,12 +91,8 @@ class Program(Protocol):
     def snapshot(self) -> Snapshot | None:
         """The newest snapshot, None before the first fold."""
 
-    @property
-    def feed(self) -> Feed:
-        """How reading is doing now."""
-
-    def now(self) -> datetime:
-        """Site time now."""
+    async def past(self, at: datetime) -> Snapshot:
+        """The snapshot as it was known at a past site instant. Raises BusyError or JournalError."""
 
     async def newer(self, number: int, timeout_s: float) -> Snapshot | None:
         """Wait for a snapshot with a higher number than `number`; None when the time is over or the program ends."""

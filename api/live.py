@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from api.deps import Feed, Snapshot
 from api.intake import Counts
+from api.past import Memory, PastSnapshots
 from api.worker import Worker
 from fhir_adapters.errors import FhirServerError
 from twin.errors import JournalError, SimulationError
@@ -49,6 +50,8 @@ class LiveProgram:
 
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
+        parts = worker.parts
+        self._past = PastSnapshots(Memory(parts.journal, parts.settings, parts.site, parts.reading))
         self._metrics = Metrics()
         self._metrics.age.set_function(lambda: self.worker.feed.age_s or 0.0)
         self._changed = asyncio.Event()
@@ -83,6 +86,10 @@ class LiveProgram:
     def now(self) -> datetime:
         """Site time."""
         return self.worker.clock.now()
+
+    async def past(self, at: datetime) -> Snapshot:
+        """The snapshot as it was known at a past site instant."""
+        return await self._past.at(at, self.worker.clock)
 
     async def newer(self, number: int, timeout_s: float) -> Snapshot | None:
         """Wait for a snapshot after `number`."""
@@ -200,7 +207,7 @@ class LiveProgram:
         if snapshot is None:
             return
         self._metrics.runs.inc()
-        if snapshot.run:
+        if snapshot.run and snapshot.run.seconds is not None:
             self._metrics.run_seconds.observe(snapshot.run.seconds)
         async with self._published:
             self._published.notify_all()

@@ -11,7 +11,7 @@ import httpx
 from prometheus_client import CollectorRegistry, Counter
 
 from api.app import create_app
-from api.deps import Feed, RunInfo, Snapshot
+from api.deps import PAST, Feed, RunInfo, Snapshot
 from twin.facts import (
     AppointmentFact,
     Assertion,
@@ -213,6 +213,10 @@ class ShownProgram:
     def now(self) -> datetime:
         """Site time now."""
         return self.at
+
+    async def past(self, at: datetime) -> Snapshot:
+        """The morning's facts as they stood at an instant."""
+        return replace(snapshot(PAST), suite=suite_of(morning(), at))
 
     async def newer(self, number: int, timeout_s: float) -> Snapshot | None:
         """Wait for a snapshot with a higher number."""

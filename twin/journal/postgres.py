@@ -84,7 +84,9 @@ def append(connection: Connection, table: Table, rows: list[Row]) -> int:
         told = f"INSERT INTO {table.name} ({columns}) VALUES ({marks}) ON CONFLICT DO NOTHING"
         return connection.exec_driver_sql(told, list(values)).rowcount
     execute = connection.exec_driver_sql
-    execute(f"CREATE TEMPORARY TABLE loaded ON COMMIT DROP AS SELECT 0 AS nth, {columns} FROM {table.name} WITH NO DATA")
+    execute(
+        f"CREATE TEMPORARY TABLE loaded ON COMMIT DROP AS SELECT 0 AS nth, {columns} FROM {table.name} WITH NO DATA"
+    )
     cursor: Any = connection.connection.cursor()
     with cursor.copy(f"COPY loaded (nth, {columns}) FROM STDIN") as copy:
         for nth, row in enumerate(values):
