@@ -2,12 +2,13 @@
 
 import hashlib
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
 from api.intake import Parts
+from api.past import Memory
 from api.settings import Settings
 from api.worker import Worker
 from fhir_adapters import extensions
@@ -15,8 +16,8 @@ from fhir_adapters.client import FhirClient
 from fhir_adapters.normalise import Mapping, Normaliser, default_mapping, load_mapping
 from fhir_adapters.pseudonyms import Pseudonyms, load_or_create_key, new_key
 from fhir_adapters.write_back import Writer
-from twin.errors import SettingsError
-from twin.journal import Journal
+from twin.errors import JournalError, SettingsError
+from twin.journal import Journal, schema
 from twin.journal.address import POSTGRESQL, address_of
 from twin.simulation.replications import SimulationWorker
 from twin.timebase import Clock
@@ -39,6 +40,19 @@ async def worker_of(settings: Settings, clock: Clock) -> AsyncIterator[Worker]:
         journal.close()
 
 
+@contextmanager
+def memory_of(settings: Settings) -> Iterator[Memory]:
+    """What the journal remembers, without the FHIR server; JournalError where there is no journal yet."""
+    if schema.status(settings.database_url).found is None:
+        raise JournalError("there is no journal yet: `jumeau run --once` or `jumeau serve` makes one")
+    pseudonyms = Pseudonyms(_key(settings))
+    journal = Journal.open(settings.database_url, key_fingerprint=pseudonyms.fingerprint)
+    try:
+        yield Memory(journal, settings, settings.site_options(), _reading(_mapping(settings)))
+    finally:
+        journal.close()
+
+
 def _parts(
     settings: Settings,
     pseudonyms: Pseudonyms,
@@ -48,7 +62,7 @@ def _parts(
 ) -> Parts:
     site = settings.site_options()
     source = settings.write_back.source or source_of(pseudonyms)
-    mapping = load_mapping(settings.site.milestones) if settings.site.milestones else default_mapping()
+    mapping = _mapping(settings)
     normaliser = Normaliser(
         settings.fhir.base_url,
         pseudonyms,
@@ -82,6 +96,10 @@ def _parts(
 def source_of(pseudonyms: Pseudonyms) -> str:
     """This installation's name in what it writes: a `urn:uuid:` that goes with its key."""
     return uuid.uuid5(uuid.NAMESPACE_URL, pseudonyms.fingerprint).urn
+
+
+def _mapping(settings: Settings) -> Mapping:
+    return load_mapping(settings.site.milestones) if settings.site.milestones else default_mapping()
 
 
 def _reading(mapping: Mapping) -> str:

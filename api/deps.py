@@ -24,8 +24,12 @@ class RunInfo:
     """Site time."""
     seed: int
     replications: int
-    seconds: float
-    """Wall time that it took."""
+    seconds: float | None
+    """Wall time that it took; not kept of past runs."""
+
+
+PAST = 0
+"""Number of the snapshots of past instants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +62,27 @@ class Feed:
     """off, annotate, or why writing stopped."""
 
 
-class Program(Protocol):
-    """The running program, as routes see it."""
+class BusyError(Exception):
+    """Too many wait for the same thing; try again in a moment."""
+
+
+class Source(Protocol):
+    """Where a snapshot is from: its site, its clock, and how its feed is doing."""
 
     @property
     def site(self) -> SiteOptions:
         """The site's options."""
+
+    @property
+    def feed(self) -> Feed:
+        """How reading is doing now."""
+
+    def now(self) -> datetime:
+        """Site time now."""
+
+
+class Program(Source, Protocol):
+    """The running program, as routes see it."""
 
     @property
     def metrics(self) -> CollectorRegistry:
@@ -73,12 +92,8 @@ class Program(Protocol):
     def snapshot(self) -> Snapshot | None:
         """The newest snapshot, None before the first fold."""
 
-    @property
-    def feed(self) -> Feed:
-        """How reading is doing now."""
-
-    def now(self) -> datetime:
-        """Site time now."""
+    async def past(self, at: datetime) -> Snapshot:
+        """The snapshot as it was known at a past site instant. Raises BusyError or JournalError."""
 
     async def score_card(self, days: int) -> ScoreCardShown:
         """Predictions of the last days against what happened."""

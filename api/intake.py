@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from api.settings import Settings
 from fhir_adapters import by_id, gathering, history, schedules, sync
@@ -97,9 +97,7 @@ class Intake:
     @property
     def horizon(self) -> Horizon:
         """The days that are kept, around today on the site's clock."""
-        today = site_date(self._clock.now(), self._parts.site.timezone)
-        told = self._parts.settings.sync
-        return Horizon(today - timedelta(days=told.past_days), today + timedelta(days=told.ahead_days))
+        return self._parts.settings.horizon(self._clock.now())
 
     async def suite(self) -> SuiteTwin:
         """The twins as they stand now."""
@@ -109,8 +107,7 @@ class Intake:
     async def rebuild(self) -> None:
         """Fold everything that the journal knows of this server."""
         journal, reading = self._parts.journal, self._parts.reading
-        facts = await asyncio.to_thread(lambda: list(journal.facts(self._server, reading=reading)))
-        self.ledger = fold(Ledger(), facts)
+        self.ledger = await asyncio.to_thread(lambda: fold(Ledger(), journal.facts(self._server, reading=reading)))
         self._cursor = dict(await asyncio.to_thread(journal.cursor, self._server))
 
     async def read_all(self) -> Counts:

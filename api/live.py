@@ -12,8 +12,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from api.deps import Feed, Snapshot
 from api.intake import Counts
+<<<<<<< HEAD
 from api.schemas import ScoreCardShown
 from api.scoring import judge
+=======
+from api.past import Memory, PastSnapshots
+>>>>>>> journal
 from api.worker import Worker
 from fhir_adapters.errors import FhirServerError
 from twin.errors import JournalError, SimulationError
@@ -54,6 +58,8 @@ class LiveProgram:
 
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
+        parts = worker.parts
+        self._past = PastSnapshots(Memory(parts.journal, parts.settings, parts.site, parts.reading))
         self._metrics = Metrics()
         self._metrics.age.set_function(lambda: self.worker.feed.age_s or 0.0)
         self._changed = asyncio.Event()
@@ -91,6 +97,7 @@ class LiveProgram:
         """Site time."""
         return self.worker.clock.now()
 
+<<<<<<< HEAD
     async def score_card(self, days: int) -> ScoreCardShown:
         """Predictions of the last days against what happened; made again once a minute, whoever asks."""
         async with self._judging:
@@ -99,6 +106,11 @@ class LiveProgram:
                 known = monotonic(), await judge(self.worker.parts, self.worker.clock, days=days)
                 self._cards = {days: known}
             return known[1]
+=======
+    async def past(self, at: datetime) -> Snapshot:
+        """The snapshot as it was known at a past site instant."""
+        return await self._past.at(at, self.worker.clock)
+>>>>>>> journal
 
     async def newer(self, number: int, timeout_s: float) -> Snapshot | None:
         """Wait for a snapshot after `number`."""
@@ -216,7 +228,7 @@ class LiveProgram:
         if snapshot is None:
             return
         self._metrics.runs.inc()
-        if snapshot.run:
+        if snapshot.run and snapshot.run.seconds is not None:
             self._metrics.run_seconds.observe(snapshot.run.seconds)
         async with self._published:
             self._published.notify_all()

@@ -70,7 +70,8 @@ class RunShown(_Answer):
     at: Instant
     seed: int
     replications: int
-    seconds: float
+    seconds: float | None
+    """Wall time that it took; null with `at`, since it is not kept."""
 
 
 class BlockShown(_Answer):
@@ -129,7 +130,7 @@ class Suite(Moment):
     site: str
     day: Day
     as_of: Instant
-    """Site time at which the twins were folded."""
+    """Site time at which the twins were folded; with `at`, that instant."""
     figures: Figures
     rooms: list[Room]
     queue: list[str]

@@ -6,13 +6,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta, timezone
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixtures.servers.postgres import PostgresServer
 from tests.journals import NOW, SERVER, booking, keep
 from twin.errors import JournalError
 from twin.facts import (
@@ -57,14 +55,6 @@ EVERY_KIND = (
     SlotFact("busy-unavailable", "Schedule/s", NOW, NOW),
     Deleted(),
 )
-
-
-@pytest.fixture(params=["memory", "file", pytest.param("postgres", marks=pytest.mark.servers)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "postgres":
-        server: PostgresServer = request.getfixturevalue("postgres")
-        return server.new_database()
-    return ":memory:" if request.param == "memory" else f"sqlite:///{tmp_path / 'journal.db'}"
 
 
 @pytest.fixture

@@ -58,4 +58,4 @@ def _postgresql(parsed: URL) -> Address:
         raise JournalError("database_url has more than one @: write one that belongs to the password as %40")
     if not parsed.database:
         raise JournalError("database_url names no database: end it with one, as in postgresql://USER@HOST/DATABASE")
-    return Address(parsed.set(drivername="postgresql+psycopg"), POSTGRESQL, parsed.database)
+    return Address(parsed.set(drivername="postgresql+psycopg"), POSTGRESQL, f"{parsed.database} (PostgreSQL)")

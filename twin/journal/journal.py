@@ -6,14 +6,27 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TypeVar
 
-from sqlalchemy import Connection, Executable, RowMapping, Table, and_, exists, func, or_, select, text, true
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Executable,
+    RowMapping,
+    Table,
+    and_,
+    exists,
+    func,
+    or_,
+    select,
+    text,
+    true,
+)
 
 from twin.errors import JournalError
 from twin.facts import Fact, Quarantined
 from twin.journal import codec, schema
-from twin.journal.records import KeptOutcome, Run
+from twin.journal.records import KeptOutcome, Predictions, Run
 from twin.journal.rows import Row
-from twin.journal.store import Store, open_store
+from twin.journal.store import BUSY_S, Store, open_store
 from twin.journal.tables import CURSOR, FACT, OUTCOME, QUARANTINE, RUN, TABLES, TIMELINE
 from twin.timeline import PredictedRoomEnd, PredictedTimeline, WriteOutcome
 
@@ -41,7 +54,7 @@ class Journal:
         self._open = True
 
     @classmethod
-    def open(cls, url: str, *, key_fingerprint: str, busy_s: float = 5.0) -> "Journal":
+    def open(cls, url: str, *, key_fingerprint: str, busy_s: float = BUSY_S) -> "Journal":
         """The journal at `sqlite:///FILE` or `postgresql://…`, made where it is not there.
 
         `:memory:` is the fake for tests. `busy_s`: wall seconds to wait for another program that writes. Raises
@@ -173,6 +186,7 @@ class Journal:
         """The room ends kept of a run, by `Location/id`."""
         return {row["subject"]: codec.room_ends_of(row["prediction"]) for row in self._predictions(run_id, "room")}
 
+<<<<<<< HEAD
     def issued_timelines(self, server: str, *, since: datetime) -> dict[str, list[PredictedTimeline]]:
         """All timelines kept of the runs that predicted from `since` (site time) on: by case id, oldest first."""
         return _by_subject(self._issued(server, "case", since), codec.timeline_of)
@@ -180,6 +194,25 @@ class Journal:
     def issued_room_ends(self, server: str, *, since: datetime) -> dict[str, list[tuple[PredictedRoomEnd, ...]]]:
         """All room ends kept of the runs that predicted from `since` (site time) on: by room ref, oldest first."""
         return _by_subject(self._issued(server, "room", since), codec.room_ends_of)
+=======
+    def predictions(self, server: str, *, since: datetime, until: datetime) -> Predictions:
+        """What was predicted by `until` (wall time), in runs since `since`."""
+        inside = (
+            RUN.c.server == server,
+            RUN.c.wall_at >= codec.instant_text(since),
+            RUN.c.wall_at <= codec.instant_text(until),
+        )
+        newest = self._rows(select(RUN).where(*inside).order_by(RUN.c.wall_at.desc()).limit(1))
+        kept = self._rows(_newest_predictions(inside))
+        told: dict[str, dict[str, str]] = {"case": {}, "room": {}}
+        for row in kept:
+            told[row["kind"]][row["subject"]] = row["prediction"]
+        return Predictions(
+            run=_run_of(newest[0]) if newest else None,
+            timelines={subject: codec.timeline_of(text) for subject, text in told["case"].items()},
+            room_ends={subject: codec.room_ends_of(text) for subject, text in told["room"].items()},
+        )
+>>>>>>> journal
 
     def outcomes(self, server: str, *, ref: str | None = None, limit: int = 100) -> tuple[KeptOutcome, ...]:
         """What became of writes, newest first; of one resource where `ref` is given."""
@@ -247,6 +280,14 @@ def _page(server: str, reading: str, after: int, upto: int, latest: str | None) 
     known = true() if latest is None else FACT.c.last_updated <= latest
     wanted = or_(FACT.c.reading == reading, ~beaten)
     return select(FACT).where(inside, known, wanted).order_by(FACT.c.position).limit(PAGE)
+
+
+def _newest_predictions(inside: Iterable[ColumnElement[bool]]) -> Executable:
+    """One row a case or room: its newest of the runs that are inside."""
+    mine = (TIMELINE.c.kind, TIMELINE.c.subject)
+    nth = func.row_number().over(partition_by=mine, order_by=RUN.c.wall_at.desc()).label("nth")
+    ranked = select(*mine, TIMELINE.c.prediction, nth).join(RUN, RUN.c.id == TIMELINE.c.run).where(*inside).subquery()
+    return select(ranked).where(ranked.c.nth == 1)
 
 
 def _quarantine_row(bad: Quarantined, reading: str, observed_at: str) -> Row:

@@ -1,9 +1,10 @@
 """What the journal keeps besides facts: runs and what became of writes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from twin.timeline import WriteOutcome
+from twin.timeline import PredictedRoomEnd, PredictedTimeline, WriteOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +32,14 @@ class KeptOutcome:
     outcome: WriteOutcome
     run: str
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """The newest run of a stretch of time and, of each case and room, the newest prediction kept in it."""
+
+    run: Run | None
+    timelines: Mapping[str, PredictedTimeline]
+    """By case id."""
+    room_ends: Mapping[str, tuple[PredictedRoomEnd, ...]]
+    """By `Location/id`."""

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 Row = dict[str, object]
 """A row to append, by name of column; all rows of one call have the same names in the same order."""
 WRITES = {"journal_writes": True}
-"""Execution option of a connection whose transactions write: only one at a time does, so positions grow with commits."""
+"""Execution option of a connection whose transactions write: one at a time does, so positions grow with commits."""
 
 
 def writing(connection: Connection) -> bool:

@@ -12,6 +12,9 @@ from twin.journal import postgres, sqlite
 from twin.journal.address import POSTGRESQL, Address, address_of
 from twin.journal.rows import WRITES, Row
 
+BUSY_S = 5.0
+"""Seconds to wait for another program that writes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Store:
@@ -22,8 +25,8 @@ class Store:
     append: Callable[[Connection, Table, list[Row]], int]
     """Inserts rows that are not there yet, in their order; gives how many they were. Not for no rows."""
     advice: Callable[[BaseException], str]
-    errors: tuple[type[Exception], ...] = ()
-    """What the driver raises past SQLAlchemy."""
+    errors: tuple[type[Exception], ...] = (SQLAlchemyError,)
+    """What SQLAlchemy raises, and the driver past it."""
 
     @property
     def name(self) -> str:
@@ -42,15 +45,15 @@ class Store:
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except (SQLAlchemyError, *self.errors) as error:
+        except self.errors as error:
             cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
             raise JournalError(f"the journal {self.name}: {self.advice(cause)}") from None
 
 
-def open_store(url: str, *, busy_s: float) -> Store:
+def open_store(url: str, *, busy_s: float = BUSY_S) -> Store:
     """The database at an address; `busy_s`: seconds to wait for another program that writes. Raises JournalError."""
     address = address_of(url)
     if address.backend == POSTGRESQL:
         engine = postgres.open_engine(address, busy_s=busy_s)
-        return Store(address, engine, postgres.append, postgres.advice, postgres.errors())
+        return Store(address, engine, postgres.append, postgres.advice, (SQLAlchemyError, *postgres.errors()))
     return Store(address, sqlite.open_engine(address, busy_s=busy_s), sqlite.append, sqlite.advice)

@@ -3,11 +3,15 @@
 Rows are only ever appended; `cursor` and `meta` hold state and are the exception.
 """
 
-from sqlalchemy import Table, UniqueConstraint
+from typing import Any
+
+from sqlalchemy import BigInteger, Integer, Table, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 SCHEMA = 1
-"""Goes up with every change of a table."""
+"""Goes up with every change of a table, together with a migration."""
+NUMBER: Any = BigInteger().with_variant(Integer(), "sqlite")
+"""Of 64 bits in both: SQLite counts positions only in a column that is plainly INTEGER."""
 
 
 class FactRow(SQLModel, table=True):
@@ -17,7 +21,7 @@ class FactRow(SQLModel, table=True):
     # `server` stands last so that a walk in journal order goes along the positions, not along this index.
     __table_args__ = (UniqueConstraint("id", "type", "version_id", "last_updated", "reading", "server"),)
 
-    position: int | None = Field(default=None, primary_key=True)
+    position: int | None = Field(default=None, primary_key=True, sa_type=NUMBER)
     server: str
     type: str
     id: str
@@ -38,7 +42,7 @@ class QuarantineRow(SQLModel, table=True):
     __tablename__ = "quarantine"
     __table_args__ = (UniqueConstraint("server", "type", "id", "version_id", "reason", "reading"),)
 
-    position: int | None = Field(default=None, primary_key=True)
+    position: int | None = Field(default=None, primary_key=True, sa_type=NUMBER)
     server: str
     type: str
     id: str
@@ -55,10 +59,10 @@ class RunRow(SQLModel, table=True):
 
     id: str = Field(primary_key=True)
     server: str
-    position: int
+    position: int = Field(sa_type=NUMBER)
     at: str
-    seed: int
-    replications: int
+    seed: int = Field(sa_type=NUMBER)
+    replications: int = Field(sa_type=NUMBER)
     model: str
     code_version: str
     result_hash: str
@@ -82,7 +86,7 @@ class OutcomeRow(SQLModel, table=True):
     __tablename__ = "outcome"
     __table_args__ = (UniqueConstraint("ref", "at", "run", "server"),)
 
-    position: int | None = Field(default=None, primary_key=True)
+    position: int | None = Field(default=None, primary_key=True, sa_type=NUMBER)
     server: str
     run: str
     ref: str
