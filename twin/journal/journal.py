@@ -186,7 +186,6 @@ class Journal:
         """The room ends kept of a run, by `Location/id`."""
         return {row["subject"]: codec.room_ends_of(row["prediction"]) for row in self._predictions(run_id, "room")}
 
-<<<<<<< HEAD
     def issued_timelines(self, server: str, *, since: datetime) -> dict[str, list[PredictedTimeline]]:
         """All timelines kept of the runs that predicted from `since` (site time) on: by case id, oldest first."""
         return _by_subject(self._issued(server, "case", since), codec.timeline_of)
@@ -194,7 +193,7 @@ class Journal:
     def issued_room_ends(self, server: str, *, since: datetime) -> dict[str, list[tuple[PredictedRoomEnd, ...]]]:
         """All room ends kept of the runs that predicted from `since` (site time) on: by room ref, oldest first."""
         return _by_subject(self._issued(server, "room", since), codec.room_ends_of)
-=======
+
     def predictions(self, server: str, *, since: datetime, until: datetime) -> Predictions:
         """What was predicted by `until` (wall time), in runs since `since`."""
         inside = (
@@ -212,7 +211,6 @@ class Journal:
             timelines={subject: codec.timeline_of(text) for subject, text in told["case"].items()},
             room_ends={subject: codec.room_ends_of(text) for subject, text in told["room"].items()},
         )
->>>>>>> journal
 
     def outcomes(self, server: str, *, ref: str | None = None, limit: int = 100) -> tuple[KeptOutcome, ...]:
         """What became of writes, newest first; of one resource where `ref` is given."""
