@@ -8,12 +8,9 @@ import typer
 
 from api.commands.clinic import clinic_app
 from api.commands.common import ConfigOption, Exit, JsonOption, fail, guarded, instant_of, settings_of
-<<<<<<< HEAD
-from api.commands.score import score
-=======
 from api.commands.db import db_app
+from api.commands.score import score
 from api.commands.show import show_app
->>>>>>> journal
 
 app = typer.Typer(
     name="jumeau",
@@ -26,12 +23,9 @@ app = typer.Typer(
 config_app = typer.Typer(help="Settings as they are in force.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 app.add_typer(clinic_app, name="clinic")
-<<<<<<< HEAD
 app.command()(score)
-=======
 app.add_typer(db_app, name="db")
 app.add_typer(show_app, name="show")
->>>>>>> journal
 
 
 def main() -> None:

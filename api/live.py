@@ -12,12 +12,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from api.deps import Feed, Snapshot
 from api.intake import Counts
-<<<<<<< HEAD
+from api.past import Memory, PastSnapshots
 from api.schemas import ScoreCardShown
 from api.scoring import judge
-=======
-from api.past import Memory, PastSnapshots
->>>>>>> journal
 from api.worker import Worker
 from fhir_adapters.errors import FhirServerError
 from twin.errors import JournalError, SimulationError
@@ -97,7 +94,6 @@ class LiveProgram:
         """Site time."""
         return self.worker.clock.now()
 
-<<<<<<< HEAD
     async def score_card(self, days: int) -> ScoreCardShown:
         """Predictions of the last days against what happened; made again once a minute, whoever asks."""
         async with self._judging:
@@ -106,11 +102,10 @@ class LiveProgram:
                 known = monotonic(), await judge(self.worker.parts, self.worker.clock, days=days)
                 self._cards = {days: known}
             return known[1]
-=======
+
     async def past(self, at: datetime) -> Snapshot:
         """The snapshot as it was known at a past site instant."""
         return await self._past.at(at, self.worker.clock)
->>>>>>> journal
 
     async def newer(self, number: int, timeout_s: float) -> Snapshot | None:
         """Wait for a snapshot after `number`."""

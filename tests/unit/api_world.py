@@ -11,12 +11,8 @@ import httpx
 from prometheus_client import CollectorRegistry, Counter
 
 from api.app import create_app
-<<<<<<< HEAD
-from api.deps import Feed, RunInfo, Snapshot
-from api.schemas import ScoreCardShown
-=======
 from api.deps import PAST, Feed, RunInfo, Snapshot
->>>>>>> journal
+from api.schemas import ScoreCardShown
 from twin.facts import (
     AppointmentFact,
     Assertion,
@@ -221,15 +217,13 @@ class ShownProgram:
         """Site time now."""
         return self.at
 
-<<<<<<< HEAD
     async def score_card(self, days: int) -> ScoreCardShown:
         """The card that it is given."""
         return self.card.model_copy(update={"days": days})
-=======
+
     async def past(self, at: datetime) -> Snapshot:
         """The morning's facts as they stood at an instant."""
         return replace(snapshot(PAST), suite=suite_of(morning(), at))
->>>>>>> journal
 
     async def newer(self, number: int, timeout_s: float) -> Snapshot | None:
         """Wait for a snapshot with a higher number."""
