@@ -1,8 +1,10 @@
 """Append and read. Every append is one transaction, and there when the call returns."""
 
+import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -27,7 +29,7 @@ from twin.journal import codec, schema
 from twin.journal.records import KeptOutcome, Predictions, Run
 from twin.journal.rows import Row
 from twin.journal.store import BUSY_S, Store, open_store
-from twin.journal.tables import CURSOR, FACT, OUTCOME, QUARANTINE, RUN, TABLES, TIMELINE
+from twin.journal.tables import CONTEXT, CURSOR, FACT, OUTCOME, QUARANTINE, RUN, TABLES, TIMELINE
 from twin.timeline import PredictedRoomEnd, PredictedTimeline, WriteOutcome
 
 T = TypeVar("T")
@@ -118,7 +120,9 @@ class Journal:
         rows += [_timeline_row(run, "room", subject, ends) for subject, ends in room_ends.items()]
         with self._transaction(writes=True) as connection:
             position = _position(connection) if run.position is None else run.position
-            self._append(connection, RUN, [_run_row(server, run, position)])
+            context = _context_row(run.context)
+            self._append(connection, CONTEXT, [context] if run.context else [])
+            self._append(connection, RUN, [_run_row(server, run, position) | {"context": context["hash"]}])
             self._append(connection, TIMELINE, rows)
 
     def append_outcomes(self, server: str, outcomes: Iterable[WriteOutcome], *, run: str | None, at: datetime) -> None:
@@ -142,14 +146,21 @@ class Journal:
     # --- reading ------------------------------------------------------------------------------------------------------
 
     def facts(
-        self, server: str, *, reading: str | None = None, after: int = 0, until: datetime | None = None
+        self,
+        server: str,
+        *,
+        reading: str | None = None,
+        after: int = 0,
+        upto: int | None = None,
+        until: datetime | None = None,
     ) -> Iterator[Fact]:
-        """Facts of a server in the journal's order, beyond position `after`, as the journal stands at the call.
+        """Facts of a server in the journal's order, beyond position `after`, as the journal stands at the call or
+        stood at position `upto`.
 
         Each version comes once: as `reading` read it where that is kept, else by its newest reading. `until`: only
         versions that the server had by then, on its own clock (lastUpdated).
         """
-        upto = self.position()
+        upto = self.position() if upto is None else upto
         latest = None if until is None else codec.instant_text(until)
         while rows := self._rows(_page(server, reading or "", after, upto, latest)):
             yield from map(codec.fact_of, rows)
@@ -177,6 +188,12 @@ class Journal:
         """Runs, newest first."""
         rows = self._rows(select(RUN).where(RUN.c.server == server).order_by(RUN.c.wall_at.desc()).limit(limit))
         return tuple(_run_of(row) for row in rows)
+
+    def run(self, run_id: str) -> Run | None:
+        """One run with its context; None for an unknown id."""
+        told = select(RUN, CONTEXT.c.content).join(CONTEXT, CONTEXT.c.hash == RUN.c.context, isouter=True)
+        found = self._rows(told.where(RUN.c.id == run_id))
+        return replace(_run_of(found[0]), context=found[0]["content"] or "") if found else None
 
     def timelines(self, run_id: str) -> dict[str, PredictedTimeline]:
         """The timelines kept of a run, by case id."""
@@ -317,6 +334,11 @@ def _run_row(server: str, run: Run, position: int) -> Row:
         "result_hash": run.result_hash,
         "wall_at": codec.instant_text(run.wall_at),
     }
+
+
+def _context_row(content: str) -> Row:
+    digest = hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+    return {"hash": digest if content else "", "content": content}
 
 
 def _run_of(row: RowMapping) -> Run:

@@ -23,6 +23,8 @@ class Run:
     result_hash: str = ""
     position: int | None = None
     """Journal position of the newest fact it had folded; None: all that the journal holds when the run is appended."""
+    context: str = ""
+    """Settings and clock that it was made under, as text; empty where they are not known."""
 
 
 @dataclass(frozen=True, slots=True)

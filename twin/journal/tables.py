@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Integer, Table, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-SCHEMA = 1
+SCHEMA = 2
 """Goes up with every change of a table, together with a migration."""
 NUMBER: Any = BigInteger().with_variant(Integer(), "sqlite")
 """Of 64 bits in both: SQLite counts positions only in a column that is plainly INTEGER."""
@@ -67,6 +67,17 @@ class RunRow(SQLModel, table=True):
     code_version: str
     result_hash: str
     wall_at: str = Field(index=True)
+    context: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    """Hash of its row of `context`; empty for a run of version 0.1.0."""
+
+
+class ContextRow(SQLModel, table=True):
+    """What runs were made under besides the facts: settings and clock, once for all runs that share them."""
+
+    __tablename__ = "context"
+
+    hash: str = Field(primary_key=True)
+    content: str
 
 
 class TimelineRow(SQLModel, table=True):
@@ -122,8 +133,9 @@ def _table(name: str) -> Table:
 FACT = _table("fact")
 QUARANTINE = _table("quarantine")
 RUN = _table("run")
+CONTEXT = _table("context")
 TIMELINE = _table("timeline")
 OUTCOME = _table("outcome")
 CURSOR = _table("cursor")
 META = _table("meta")
-TABLES = (FACT, QUARANTINE, RUN, TIMELINE, OUTCOME, CURSOR, META)
+TABLES = (FACT, QUARANTINE, RUN, CONTEXT, TIMELINE, OUTCOME, CURSOR, META)
