@@ -9,6 +9,7 @@ import typer
 from api.commands.clinic import clinic_app
 from api.commands.common import ConfigOption, Exit, JsonOption, fail, guarded, instant_of, settings_of
 from api.commands.db import db_app
+from api.commands.recalibration import recalibration_app
 from api.commands.reproduce import reproduce
 from api.commands.score import score
 from api.commands.show import show_app
@@ -24,6 +25,7 @@ app = typer.Typer(
 config_app = typer.Typer(help="Settings as they are in force.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 app.add_typer(clinic_app, name="clinic")
+app.add_typer(recalibration_app, name="recalibration")
 app.command()(score)
 app.command()(reproduce)
 app.add_typer(db_app, name="db")

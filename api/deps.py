@@ -8,7 +8,7 @@ from typing import Annotated, Protocol
 from fastapi import Depends, Request
 from prometheus_client import CollectorRegistry
 
-from api.schemas import ScoreCardShown
+from api.schemas import DecisionGiven, DecisionKept, RecalibrationShown, ScoreCardShown
 from twin.projections.places import Places
 from twin.projections.suite_twin import SuiteTwin
 from twin.site import SiteOptions
@@ -94,6 +94,12 @@ class Program(Source, Protocol):
 
     async def past(self, at: datetime) -> Snapshot:
         """The snapshot as it was known at a past site instant. Raises BusyError or JournalError."""
+
+    async def recalibrations(self) -> list[RecalibrationShown]:
+        """Bookings that are too short or too long."""
+
+    async def decide(self, offer_id: str, given: DecisionGiven) -> DecisionKept:
+        """Keep a person's decision on one of them. Raises SettingsError, or JournalError where it isn't proposed."""
 
     async def score_card(self, days: int) -> ScoreCardShown:
         """Predictions of the last days against what happened."""

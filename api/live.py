@@ -13,7 +13,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from api.deps import Feed, Snapshot
 from api.intake import Counts
 from api.past import Memory, PastSnapshots
-from api.schemas import ScoreCardShown
+from api.recalibrating import decide, offers
+from api.schemas import DecisionGiven, DecisionKept, RecalibrationShown, ScoreCardShown
 from api.scoring import judge
 from api.worker import Worker
 from fhir_adapters.errors import FhirServerError
@@ -56,7 +57,8 @@ class LiveProgram:
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
         parts = worker.parts
-        self._past = PastSnapshots(Memory(parts.journal, parts.settings, parts.site, parts.reading))
+        self._memory = Memory(parts.journal, parts.settings, parts.site, parts.reading)
+        self._past = PastSnapshots(self._memory)
         self._metrics = Metrics()
         self._metrics.age.set_function(lambda: self.worker.feed.age_s or 0.0)
         self._changed = asyncio.Event()
@@ -94,12 +96,25 @@ class LiveProgram:
         """Site time."""
         return self.worker.clock.now()
 
+    async def recalibrations(self) -> list[RecalibrationShown]:
+        """Bookings that are too short or too long."""
+        found = await offers(self._memory, self.worker.clock)
+        return [RecalibrationShown.model_validate(offer.values()) for offer in found]
+
+    async def decide(self, offer_id: str, given: DecisionGiven) -> DecisionKept:
+        """Keep a person's decision on one of them."""
+        kept = await decide(self._memory, self.worker.clock, offer_id, **given.model_dump())
+        at = kept.at.astimezone(self.site.timezone).isoformat(timespec="seconds")
+        return DecisionKept.model_validate(
+            {"id": kept.subject, "choice": kept.choice, "person": kept.person, "reason": kept.reason, "at": at}
+        )
+
     async def score_card(self, days: int) -> ScoreCardShown:
         """Predictions of the last days against what happened; made again once a minute, whoever asks."""
         async with self._judging:
             known = self._cards.get(days)
             if known is None or monotonic() - known[0] > _CARD_S:
-                known = monotonic(), await judge(self.worker.parts, self.worker.clock, days=days)
+                known = monotonic(), await judge(self._memory, self.worker.clock, days=days)
                 self._cards = {days: known}
             return known[1]
 

@@ -310,3 +310,48 @@ class ScoreCardShown(_Scored):
     lines: dict[str, dict[str, LineShown]]
     rooms: dict[str, RoomLineShown]
     """By lead time in minutes."""
+
+
+class RecalibrationShown(_Answer):
+    """A procedure, by a surgeon or by anyone, that takes another time than booked. Whole minutes."""
+
+    id: str
+    procedure: str
+    surgeon: str | None
+    direction: Literal["longer", "shorter"]
+    cases: int
+    booked_min: int
+    typical_min: int
+    typical_95_min: tuple[int, int]
+    """95 % interval of what is typical."""
+    next_case_80_min: tuple[int, int]
+    """80 % interval of the next case."""
+    probability: Probability
+    """That the typical case takes over 1.10 times (shorter: under .90 times) what is booked."""
+    later_cases: int
+    """Finished since the proposal was raised: they prove it or not."""
+    later_mae_booked_min: float
+    later_mae_proposed_min: float
+    verdict: Literal["awaited", "proved", "not proved"]
+
+
+class DecisionGiven(BaseModel):
+    """What a person decides on a proposal."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    choice: Literal["accepted", "changed", "refused"]
+    person: Annotated[str, Field(min_length=1, max_length=100)]
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+    minutes: Annotated[float, Field(ge=5, le=1440)] | None = None
+    """With a change: book so long."""
+
+
+class DecisionKept(_Answer):
+    """A decision as the journal keeps it."""
+
+    id: str
+    choice: Literal["accepted", "changed", "refused"]
+    person: str
+    reason: str
+    at: Instant

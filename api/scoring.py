@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from rich.table import Table
 
-from api.intake import Parts
+from api.past import Memory
 from api.schemas import ScoreCardShown
 from twin.facts import Horizon
 from twin.prediction.score import ScoreCard, room_scores_of, score_card, scores_of
@@ -15,22 +15,22 @@ from twin.projections.suite_twin import suite_twin
 from twin.timebase import Clock, day_start, site_date
 
 
-async def judge(parts: Parts, clock: Clock, *, days: int) -> ScoreCardShown:
+async def judge(memory: Memory, clock: Clock, *, days: int) -> ScoreCardShown:
     """The score-card of the last days, from the journal alone. Raises JournalError."""
-    card = await asyncio.to_thread(_card, parts, clock, days)
+    card = await asyncio.to_thread(_card, memory, clock, days)
     return ScoreCardShown.model_validate(card).model_copy(update={"days": days})
 
 
-def _card(parts: Parts, clock: Clock, days: int) -> ScoreCard:
-    server, site, now = parts.settings.fhir.base_url, parts.site, clock.now()
+def _card(memory: Memory, clock: Clock, days: int) -> ScoreCard:
+    server, site, now = memory.settings.fhir.base_url, memory.site, clock.now()
     today = site_date(now, site.timezone)
     first = today - timedelta(days=days)
-    ledger = fold(Ledger(), list(parts.journal.facts(server, reading=parts.reading)))
+    ledger = fold(Ledger(), list(memory.journal.facts(server, reading=memory.reading)))
     suite = suite_twin(ledger, site, clock=clock, horizon=Horizon(first, today), server=server)
     # A case of the first day may have been predicted for days before.
-    since = day_start(first - timedelta(days=parts.settings.sync.ahead_days), site.timezone)
-    scores = scores_of(suite.cases.values(), parts.journal.issued_timelines(server, since=since), upto=now)
-    rooms = room_scores_of(suite, parts.journal.issued_room_ends(server, since=since), upto=now)
+    since = day_start(first - timedelta(days=memory.settings.sync.ahead_days), site.timezone)
+    scores = scores_of(suite.cases.values(), memory.journal.issued_timelines(server, since=since), upto=now)
+    rooms = room_scores_of(suite, memory.journal.issued_room_ends(server, since=since), upto=now)
     return score_card(scores, rooms)
 
 

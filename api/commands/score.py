@@ -33,9 +33,8 @@ def score(
 
 
 async def _card(settings: "Settings", days: int) -> "ScoreCardShown":
-    from api.compose import worker_of
+    from api.compose import memory_of
     from api.scoring import judge
 
-    clock = settings.make_clock()
-    async with worker_of(settings, clock) as worker:
-        return await judge(worker.parts, clock, days=days)
+    with memory_of(settings) as memory:
+        return await judge(memory, settings.make_clock(), days=days)

@@ -12,7 +12,8 @@ from prometheus_client import CollectorRegistry, Counter
 
 from api.app import create_app
 from api.deps import PAST, Feed, RunInfo, Snapshot
-from api.schemas import ScoreCardShown
+from api.schemas import DecisionGiven, DecisionKept, RecalibrationShown, ScoreCardShown
+from twin.errors import JournalError
 from twin.facts import (
     AppointmentFact,
     Assertion,
@@ -207,6 +208,8 @@ class ShownProgram:
     ended: bool = False
     waiting: int = 0
     """Readers that wait for a newer snapshot."""
+    offers: list[RecalibrationShown] = field(default_factory=list)
+    decisions: list[DecisionKept] = field(default_factory=list)
     card: ScoreCardShown = field(default_factory=lambda: NO_CARD)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -216,6 +219,18 @@ class ShownProgram:
     def now(self) -> datetime:
         """Site time now."""
         return self.at
+
+    async def recalibrations(self) -> list[RecalibrationShown]:
+        """The proposals that it is given."""
+        return self.offers
+
+    async def decide(self, offer_id: str, given: DecisionGiven) -> DecisionKept:
+        """Keep it."""
+        if offer_id not in {offer.id for offer in self.offers}:
+            raise JournalError("there is no such proposal now")
+        kept = {"id": offer_id, "at": self.at.isoformat(), **given.model_dump(exclude={"minutes"})}
+        self.decisions.append(DecisionKept.model_validate(kept))
+        return self.decisions[-1]
 
     async def score_card(self, days: int) -> ScoreCardShown:
         """The card that it is given."""

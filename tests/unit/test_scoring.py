@@ -1,6 +1,7 @@
 """From the journal to the score-card that the API and the command show."""
 
 from api.compose import worker_of
+from api.past import Memory
 from api.schemas import ScoreCardShown
 from api.scoring import judge
 from api.settings import load
@@ -22,7 +23,8 @@ async def judged(days: int = 30, *, now: str = "12:00") -> ScoreCardShown:
         for number, told in enumerate((issued("08:30", "09:00", "10:00"), issued("09:20", "09:35", "09:45"))):
             run = Run(f"urn:uuid:{number}", told.generated_at, 0, 50, "0", wall_at=told.generated_at)
             parts.journal.append_run(SERVER, run, {case.case_id: told}, {})
-        return await judge(parts, clock, days=days)
+        memory = Memory(parts.journal, parts.settings, parts.site, parts.reading)
+        return await judge(memory, clock, days=days)
 
 
 async def test_card_from_the_journal() -> None:

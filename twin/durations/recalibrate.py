@@ -35,7 +35,7 @@ class CellKey:
 
 
 @dataclass(frozen=True, slots=True)
-class FinishedCase:
+class BookedCase:
     """What one finished case says about its booking. Minutes, both positive and of the same interval."""
 
     procedure: str
@@ -96,7 +96,7 @@ class _Raised:
     booked_error: float = 0.0
     proposed_error: float = 0.0
 
-    def judge(self, case: FinishedCase) -> None:
+    def judge(self, case: BookedCase) -> None:
         self.n += 1
         self.booked_error += abs(case.actual_min - case.booked_min)
         self.proposed_error += abs(case.actual_min - case.booked_min * self.ratio)
@@ -159,7 +159,7 @@ class _Cell:
     booked: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
     raised: _Raised | None = None
 
-    def add(self, case: FinishedCase, options: DurationOptions) -> None:
+    def add(self, case: BookedCase, options: DurationOptions) -> None:
         if self.raised is not None:
             self.raised.judge(case)
         self.n += 1
@@ -184,7 +184,7 @@ class Recalibration:
         self._options = options or DurationOptions()
         self._cells: dict[CellKey, _Cell] = {}
 
-    def learn(self, cases: Iterable[FinishedCase]) -> None:
+    def learn(self, cases: Iterable[BookedCase]) -> None:
         """More finished cases. One whose minutes aren't both positive says nothing of its booking."""
         for case in cases:
             if case.booked_min > 0 and case.actual_min > 0:

@@ -26,10 +26,10 @@ from sqlalchemy import (
 from twin.errors import JournalError
 from twin.facts import Fact, Quarantined
 from twin.journal import codec, schema
-from twin.journal.records import KeptOutcome, Predictions, Run
+from twin.journal.records import Decision, KeptOutcome, Predictions, Run
 from twin.journal.rows import Row
 from twin.journal.store import BUSY_S, Store, open_store
-from twin.journal.tables import CONTEXT, CURSOR, FACT, OUTCOME, QUARANTINE, RUN, TABLES, TIMELINE
+from twin.journal.tables import CONTEXT, CURSOR, DECISION, FACT, OUTCOME, QUARANTINE, RUN, TABLES, TIMELINE
 from twin.timeline import PredictedRoomEnd, PredictedTimeline, WriteOutcome
 
 T = TypeVar("T")
@@ -143,6 +143,13 @@ class Journal:
         with self._transaction(writes=True) as connection:
             self._append(connection, OUTCOME, rows)
 
+    def append_decision(self, server: str, decision: Decision) -> None:
+        """Keep what a person decided."""
+        instants = {name: codec.instant_text(getattr(decision, name)) for name in ("at", "wall_at")}
+        told = {name: getattr(decision, name) for name in ("kind", "subject", "choice", "person", "reason", "content")}
+        with self._transaction(writes=True) as connection:
+            self._append(connection, DECISION, [{"server": server, **told, **instants}])
+
     # --- reading ------------------------------------------------------------------------------------------------------
 
     def facts(
@@ -240,6 +247,18 @@ class Journal:
                 at=codec.instant_of(row["at"]),
             )
             for row in rows
+        )
+
+    def decisions(self, server: str, kind: str) -> tuple[Decision, ...]:
+        """What was decided of one kind, in the order in which it was."""
+        mine = select(DECISION).where(DECISION.c.server == server, DECISION.c.kind == kind)
+        return tuple(
+            Decision(
+                **{name: row[name] for name in ("kind", "subject", "choice", "person", "reason", "content")},
+                at=codec.instant_of(row["at"]),
+                wall_at=codec.instant_of(row["wall_at"]),
+            )
+            for row in self._rows(mine.order_by(DECISION.c.position))
         )
 
     def counts(self) -> dict[str, int]:

@@ -28,6 +28,24 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person decided on something that the program proposed."""
+
+    kind: str
+    """What was proposed: recalibration."""
+    subject: str
+    choice: str
+    """accepted, changed or refused."""
+    person: str
+    reason: str
+    content: str
+    """What was proposed and what was chosen, as JSON."""
+    at: datetime
+    """Site time."""
+    wall_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class KeptOutcome:
     """What became of one write order, the run it came from (empty for a removal by hand) and when (wall time)."""
 

@@ -107,6 +107,26 @@ class OutcomeRow(SQLModel, table=True):
     at: str
 
 
+class DecisionRow(SQLModel, table=True):
+    """What a person decided on something that the program proposed."""
+
+    __tablename__ = "decision"
+
+    position: int | None = Field(default=None, primary_key=True, sa_type=NUMBER)
+    server: str
+    kind: str
+    """What was proposed: recalibration."""
+    subject: str
+    choice: str
+    """accepted, changed, refused."""
+    person: str
+    reason: str
+    content: str
+    """What was proposed and what was chosen, as JSON."""
+    at: str
+    wall_at: str
+
+
 class CursorRow(SQLModel, table=True):
     """The server's time up to which a type was read."""
 
@@ -136,6 +156,7 @@ RUN = _table("run")
 CONTEXT = _table("context")
 TIMELINE = _table("timeline")
 OUTCOME = _table("outcome")
+DECISION = _table("decision")
 CURSOR = _table("cursor")
 META = _table("meta")
-TABLES = (FACT, QUARANTINE, RUN, CONTEXT, TIMELINE, OUTCOME, CURSOR, META)
+TABLES = (FACT, QUARANTINE, RUN, CONTEXT, TIMELINE, OUTCOME, DECISION, CURSOR, META)
