@@ -27,8 +27,8 @@ demo: $(STAMP) ## a clinic that lives on a real FHIR server, and its twin: make 
 test: $(STAMP) ## every test but those of test-servers, a real FHIR server included (some minutes)
 	@$(BIN)/python -m pytest -m 'not servers and not sandbox'
 
-test-servers: $(STAMP) ## the contract and the whole line on sekmet and HAPI; writes docs/servers.md; needs Java and Maven
-	@$(BIN)/python -m pytest -m servers tests/servers
+test-servers: $(STAMP) ## the contract and the whole line on sekmet, HAPI and PostgreSQL; writes docs/servers.md; needs Java, Maven, PostgreSQL
+	@$(BIN)/python -m pytest -m servers tests/servers tests/contract
 
 check: $(STAMP) ## format, lint, types, layers, unit tests (under 2 minutes)
 	@$(BIN)/ruff format --check .

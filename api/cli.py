@@ -18,7 +18,12 @@ from api.commands.common import (
     settings_of,
     taking_over,
 )
+from api.commands.db import db_app
 from api.commands.push import push
+from api.commands.recalibration import recalibration_app
+from api.commands.reproduce import reproduce
+from api.commands.score import score
+from api.commands.show import show_app
 
 app = typer.Typer(
     name="jumeau",
@@ -32,6 +37,11 @@ config_app = typer.Typer(help="Settings as they are in force.", no_args_is_help=
 app.add_typer(config_app, name="config")
 app.add_typer(clinic_app, name="clinic")
 app.command()(push)
+app.add_typer(recalibration_app, name="recalibration")
+app.command()(score)
+app.command()(reproduce)
+app.add_typer(db_app, name="db")
+app.add_typer(show_app, name="show")
 
 
 def main() -> None:

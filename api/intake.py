@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from api.settings import Settings
 from fhir_adapters import by_id, gathering, history, schedules, sync
@@ -73,6 +73,9 @@ class Intake:
 
     def __init__(self, parts: Parts, clock: Clock) -> None:
         self.ledger = Ledger()
+        self.position = 0
+        """Journal position up to which the ledger is folded."""
+        self._keeping = asyncio.Lock()
         self.capabilities = ServerCapabilities()
         self.pending: dict[str, datetime] = {}
         """Wall time of changes of the hospital's that no prediction has covered yet, by ref."""
@@ -97,9 +100,7 @@ class Intake:
     @property
     def horizon(self) -> Horizon:
         """The days that are kept, around today on the site's clock."""
-        today = site_date(self._clock.now(), self._parts.site.timezone)
-        told = self._parts.settings.sync
-        return Horizon(today - timedelta(days=told.past_days), today + timedelta(days=told.ahead_days))
+        return self._parts.settings.horizon(self._clock.now())
 
     async def suite(self) -> SuiteTwin:
         """The twins as they stand now."""
@@ -109,8 +110,10 @@ class Intake:
     async def rebuild(self) -> None:
         """Fold everything that the journal knows of this server."""
         journal, reading = self._parts.journal, self._parts.reading
-        facts = await asyncio.to_thread(lambda: list(journal.facts(self._server, reading=reading)))
-        self.ledger = fold(Ledger(), facts)
+        self.position = upto = await asyncio.to_thread(journal.position)
+        self.ledger = await asyncio.to_thread(
+            lambda: fold(Ledger(), journal.facts(self._server, reading=reading, upto=upto))
+        )
         self._cursor = dict(await asyncio.to_thread(journal.cursor, self._server))
 
     async def read_all(self) -> Counts:
@@ -154,8 +157,9 @@ class Intake:
         """Versions that our writes made; where one doesn't join on, the hospital's before it are read too."""
         made = list(facts)
         before = self.ledger
-        await self._append(made, Batch())
-        self.ledger = fold(self.ledger, made)
+        async with self._keeping:
+            await self._append(made, Batch())
+            self.ledger = fold(self.ledger, made)
         # Versions that are no numbers join on to nothing: asking for each would double every write.
         counted = [fact for fact in made if fact.key.version_id.isdecimal()]
         await self._complete(unjoined(before, counted, states_only=False), Counts())
@@ -185,12 +189,13 @@ class Intake:
     async def _take(self, batch: Batch, counts: Counts) -> None:
         news = [fact for fact in batch.facts if not self._is_known(fact)]
         self._restored |= any(self._went_back(fact) for fact in news)
-        await self._append(news, batch)
+        async with self._keeping:  # with nothing between, so that the position says what the ledger has folded
+            await self._append(news, batch)
+            if news:
+                self._fold(news)
         self._cursor.update(batch.cursor)
         self._patient_ids.update({self._parts.normaliser.pseudonyms.patient(real): real for real in batch.patient_ids})
         self.quarantined.update((bad.type, bad.id, bad.version_id) for bad in batch.quarantined)
-        if news:
-            self._fold(news)
         counts.read += batch.read
         counts.facts += sum(not isinstance(fact.assertion, Deleted) for fact in batch.facts)
         counts.quarantined += len(batch.quarantined)
@@ -207,6 +212,7 @@ class Intake:
             reading=parts.reading,
             observed_at=wall_now(),
         )
+        self.position = await asyncio.to_thread(parts.journal.position)
 
     def _fold(self, facts: Iterable[Fact]) -> None:
         before, self.ledger = self.ledger, fold(self.ledger, facts)

@@ -13,11 +13,16 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from api.deps import Feed, Snapshot
 from api.intake import Counts
+from api.past import Memory, PastSnapshots
 from api.push import Push
+from api.recalibrating import decide, offers
+from api.schemas import DecisionGiven, DecisionKept, RecalibrationShown, ScoreCardShown
+from api.scoring import judge
 from api.worker import Worker
 from fhir_adapters.errors import FhirServerError
 from twin.errors import JournalError, SimulationError
 from twin.site import SiteOptions
+from twin.timebase import monotonic
 
 T = TypeVar("T")
 _log = structlog.get_logger(__name__)
@@ -25,6 +30,8 @@ WAKE_GAP_S = 1.0
 """Between two readings, however many notifications come."""
 RETRY_S = 5.0
 """At most, until a reading that failed is tried again."""
+_CARD_S = 60.0
+"""Wall seconds for which a score-card stands: reading the journal for it takes a while."""
 _SECONDS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300)
 
 
@@ -59,6 +66,9 @@ class LiveProgram:
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
         self.push = Push(worker.parts.client, worker.parts.settings.push, worker.parts.source)
+        parts = worker.parts
+        self._memory = Memory(parts.journal, parts.settings, parts.site, parts.reading)
+        self._past = PastSnapshots(self._memory)
         self._metrics = Metrics()
         self._metrics.age.set_function(lambda: self.worker.feed.age_s or 0.0)
         self._changed = asyncio.Event()
@@ -67,6 +77,8 @@ class LiveProgram:
         self._running: asyncio.Task[None] | None = None
         self._still = False
         self._stands = asyncio.Event()
+        self._judging = asyncio.Lock()
+        self._cards: dict[int, tuple[float, ScoreCardShown]] = {}
         self._warned: set[str] = set()
 
     # --- api.deps.Program ---------------------------------------------------------------------------------------------
@@ -100,6 +112,32 @@ class LiveProgram:
         taken = self.push.take(name, secret)
         self._metrics.notifications.labels("taken" if taken else "refused").inc()
         return taken
+
+    async def recalibrations(self) -> list[RecalibrationShown]:
+        """Bookings that are too short or too long."""
+        found = await offers(self._memory, self.worker.clock)
+        return [RecalibrationShown.model_validate(offer.values()) for offer in found]
+
+    async def decide(self, offer_id: str, given: DecisionGiven) -> DecisionKept:
+        """Keep a person's decision on one of them."""
+        kept = await decide(self._memory, self.worker.clock, offer_id, **given.model_dump())
+        at = kept.at.astimezone(self.site.timezone).isoformat(timespec="seconds")
+        return DecisionKept.model_validate(
+            {"id": kept.subject, "choice": kept.choice, "person": kept.person, "reason": kept.reason, "at": at}
+        )
+
+    async def score_card(self, days: int) -> ScoreCardShown:
+        """Predictions of the last days against what happened; made again once a minute, whoever asks."""
+        async with self._judging:
+            known = self._cards.get(days)
+            if known is None or monotonic() - known[0] > _CARD_S:
+                known = monotonic(), await judge(self._memory, self.worker.clock, days=days)
+                self._cards = {days: known}
+            return known[1]
+
+    async def past(self, at: datetime) -> Snapshot:
+        """The snapshot as it was known at a past site instant."""
+        return await self._past.at(at, self.worker.clock)
 
     async def newer(self, number: int, timeout_s: float) -> Snapshot | None:
         """Wait for a snapshot after `number`."""
@@ -233,7 +271,7 @@ class LiveProgram:
         if snapshot is None:
             return
         self._metrics.runs.inc()
-        if snapshot.run:
+        if snapshot.run and snapshot.run.seconds is not None:
             self._metrics.run_seconds.observe(snapshot.run.seconds)
         async with self._published:
             self._published.notify_all()

@@ -12,6 +12,7 @@ from datetime import date
 
 import structlog
 
+from api.context import context_text
 from api.deps import Feed, RunInfo, Snapshot
 from api.intake import Counts, Intake, Parts
 from fhir_adapters.outcomes import WriteResult
@@ -73,6 +74,7 @@ class Worker:
         self._number = 0
         self._gone: dict[str, Fact] = {}
         """Newest versions of resources that a write didn't find: nothing is written until a read sees them again."""
+        self._context = context_text(parts.settings, clock, reading=parts.reading, source=parts.source)
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -121,7 +123,7 @@ class Worker:
         """Fold the twins as they stand now, simulate, and publish a snapshot. SimulationError: the old one stands."""
         started = monotonic()
         covered = frozenset(self._intake.pending)
-        position = await asyncio.to_thread(self.parts.journal.position)
+        position = self._intake.position
         suite = await self._intake.suite()
         run_id = uuid.uuid4().urn
         settings = self.parts.settings
@@ -198,6 +200,7 @@ class Worker:
             model=MODEL,
             result_hash=result_hash(timelines, room_ends),
             position=position,
+            context=self._context,
         )
         await asyncio.to_thread(
             self.parts.journal.append_run,

@@ -104,6 +104,7 @@ def _published_stage(stage: PredictedStage, zone: ZoneInfo) -> PredictedStage:
         p10=_minute(stage.p10, zone),
         p90=_minute(stage.p90, zone),
         probability=None if stage.probability is None else _two_decimals(stage.probability),
+        quantiles_s=(),
     )
 
 

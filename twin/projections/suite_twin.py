@@ -99,9 +99,11 @@ class SuiteTwin:
         )
 
 
-def suite_twin(ledger: Ledger, site: SiteOptions, *, clock: Clock, horizon: Horizon, server: str) -> SuiteTwin:
-    """Fold the whole suite as it stands on the clock."""
-    now = clock.now()
+def suite_twin(
+    ledger: Ledger, site: SiteOptions, *, clock: Clock, horizon: Horizon, server: str, now: datetime | None = None
+) -> SuiteTwin:
+    """Fold the whole suite as it stands on the clock, or at the site instant `now`."""
+    now = clock.now() if now is None else now
     places = places_of(ledger, site)
     evidence = evidence_of(ledger, places)
     context = Context(ledger=ledger, places=places, site=site, clock=clock, now=now)
