@@ -24,6 +24,7 @@ from api.commands.recalibration import recalibration_app
 from api.commands.reproduce import reproduce
 from api.commands.score import score
 from api.commands.show import show_app
+from api.commands.sync import sync
 
 app = typer.Typer(
     name="jumeau",
@@ -42,6 +43,7 @@ app.command()(score)
 app.command()(reproduce)
 app.add_typer(db_app, name="db")
 app.add_typer(show_app, name="show")
+app.command()(sync)
 
 
 def main() -> None:

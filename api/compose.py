@@ -7,13 +7,14 @@ from contextlib import asynccontextmanager, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-from api.intake import Parts
+from api.parts import Parts
 from api.past import Memory
 from api.settings import Settings
 from api.worker import Worker
 from fhir_adapters import extensions
 from fhir_adapters.client import FhirClient
 from fhir_adapters.normalise import Mapping, Normaliser, default_mapping, load_mapping
+from fhir_adapters.partitions import AT_ONCE
 from fhir_adapters.pseudonyms import Pseudonyms, load_or_create_key, new_key
 from fhir_adapters.write_back import Writer
 from twin.errors import JournalError, SettingsError
@@ -33,7 +34,8 @@ async def worker_of(settings: Settings, clock: Clock) -> AsyncIterator[Worker]:
     journal = Journal.open(settings.database_url, key_fingerprint=pseudonyms.fingerprint)
     simulation = SimulationWorker()
     try:
-        async with FhirClient(settings.fhir.base_url, timeout_s=settings.fhir.timeout_s) as client:
+        fhir = settings.fhir
+        async with FhirClient(fhir.base_url, timeout_s=fhir.timeout_s, max_in_flight=AT_ONCE) as client:
             yield Worker(_parts(settings, pseudonyms, client, journal, simulation), clock)
     finally:
         await simulation.close()

@@ -2,17 +2,16 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import replace
+from datetime import date, datetime
+from itertools import islice
 
-from api.settings import Settings
+from api import first_load
+from api.parts import Counts, Parts
 from fhir_adapters import by_id, gathering, history, schedules, sync
-from fhir_adapters.client import FhirClient
 from fhir_adapters.errors import RefusedError
 from fhir_adapters.gathering import Batch
-from fhir_adapters.normalise import Normaliser
 from fhir_adapters.server import ServerCapabilities, probe
-from fhir_adapters.write_back import Writer
 from twin.facts import (
     AppointmentFact,
     Deleted,
@@ -25,47 +24,19 @@ from twin.facts import (
     ScheduleFact,
     SlotFact,
 )
-from twin.journal import Journal
 from twin.projections.evidence import deciding_requests
+from twin.projections.leaving import is_past, without_past, without_strangers
 from twin.projections.ledger import CAME_BACK, Ledger, brought_back, changed, fold, order, unjoined, went_back
 from twin.projections.places import Places, places_of
 from twin.projections.suite_twin import SuiteTwin, suite_twin
-from twin.simulation.replications import SimulationWorker
-from twin.site import SiteOptions
 from twin.timebase import Clock, monotonic, site_date, wall_now
 
 MAX_COMPLETED = 200
 """Resources whose versions in between are asked for after one reading, the newest first."""
+FOLDED_AT_ONCE = 5_000
 RESTORED = "the server shows older versions than before: it was restored from a backup, everything is read anew"
 _RECONCILED = (AppointmentFact, EncounterFact, ProcedureFact, LocationFact)
 _OPEN_STATUS = frozenset({"planned", "arrived", "triaged", "in-progress", "onleave", "preparation", "on-hold"})
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a worker is made of; put together by `api.compose`."""
-
-    settings: Settings
-    site: SiteOptions
-    client: FhirClient
-    normaliser: Normaliser
-    journal: Journal
-    writer: Writer
-    simulation: SimulationWorker
-    source: str
-    reading: str
-    """Names the milestone mapping and the version of the readings."""
-    code_version: str
-
-
-@dataclass(slots=True)
-class Counts:
-    """What one reading has to tell."""
-
-    read: int = 0
-    facts: int = 0
-    quarantined: int = 0
-    warnings: list[str] = field(default_factory=list)
 
 
 class Intake:
@@ -92,15 +63,23 @@ class Intake:
         self._extra = parts.settings.sync.extra()
         self._cursor: dict[str, datetime] = {}
         self._patient_ids: dict[str, str] = {}
+        self._loaded: frozenset[str] = frozenset()
+        """Patients that a first load has asked for."""
         self._probed = False
         self._no_history: frozenset[str] = frozenset()
         self._no_versions = False
         self._restored = False
+        self.first_load = first_load.FirstLoad(parts.client, parts.normaliser, self._extra)
 
     @property
     def horizon(self) -> Horizon:
-        """The days that are kept, around today on the site's clock."""
+        """The days of the live twin, around today on the site's clock."""
         return self._parts.settings.horizon(self._clock.now())
+
+    @property
+    def _days(self) -> tuple[date, int, int]:
+        told = self._parts.settings.sync
+        return site_date(self._clock.now(), self._parts.site.timezone), told.past_days, told.ahead_days
 
     async def suite(self) -> SuiteTwin:
         """The twins as they stand now."""
@@ -108,30 +87,59 @@ class Intake:
         return await asyncio.to_thread(suite_twin, ledger, site, clock=clock, horizon=self.horizon, server=self._server)
 
     async def rebuild(self) -> None:
-        """Fold everything that the journal knows of this server."""
-        journal, reading = self._parts.journal, self._parts.reading
-        self.position = upto = await asyncio.to_thread(journal.position)
-        self.ledger = await asyncio.to_thread(
-            lambda: fold(Ledger(), journal.facts(self._server, reading=reading, upto=upto))
-        )
-        self._cursor = dict(await asyncio.to_thread(journal.cursor, self._server))
+        """Fold what the journal knows of this server and is not over for good."""
+        self.position = await asyncio.to_thread(self._parts.journal.position)
+        self.ledger = await asyncio.to_thread(self._folded, self.position)
+        told = await asyncio.to_thread(self._parts.journal.cursor, self._server)
+        self._cursor = {name: at for name, at in told.items() if "/" not in name}
+        self.first_load.weeks = {name: at for name, at in told.items() if "/" in name}
+
+    def _folded(self, upto: int) -> Ledger:
+        facts = self._parts.journal.facts(self._server, reading=self._parts.reading, upto=upto)
+        ledger = Ledger()
+        while some := list(islice(facts, FOLDED_AT_ONCE)):
+            ledger = self._without_past(fold(ledger, some))
+        return without_strangers(ledger)
+
+    def _without_past(self, ledger: Ledger) -> Ledger:
+        return without_past(ledger, self.horizon.first, self._parts.site.timezone)
 
     async def read_all(self) -> Counts:
         """Read the whole horizon; what is absent and answers 404 or 410 to a direct read is deleted.
 
-        Raises WrongServerError, at the first time, for a server of another FHIR version.
+        Where more days are asked for than the live twin keeps, those are read once, by a first load that goes on where
+        it was killed. Raises WrongServerError, at the first time, for a server of another FHIR version.
         """
-        counts, horizon = Counts(), self.horizon
+        counts, horizon, far = Counts(), first_load.near(*self._days), first_load.far(*self._days)
         await self._probe()
-        batch = await sync.read_horizon(self._parts.client, self._parts.normaliser, horizon, extra=self._extra)
+        known = dict(self._cursor)
+        counts.warnings += await self.first_load.run(far, lambda batch: self._take_once(batch, counts))
+        batch = await sync.read_horizon(
+            self._parts.client,
+            self._parts.normaliser,
+            horizon,
+            extra=self._extra,
+            closed_since=far[0].first if far and not known else None,
+        )
+        if far:
+            batch = replace(batch, cursor=self.first_load.behind(batch.cursor, known))
         await self._take_news(batch, counts)
         await self._bring_back(batch.facts, counts)
         self.frozen = None
         await self._reconcile(batch, self._expected(horizon), counts)
         await self._read_referenced(counts, fresh=True)
         await self._read_schedules(horizon, counts)
+        self.ledger = await asyncio.to_thread(lambda: without_strangers(self._without_past(self.ledger)))
         self._read_now(counts)
         return counts
+
+    async def _take_once(self, batch: Batch, counts: Counts) -> None:
+        """A part of a first load: with its Patients, and out of memory again what is over."""
+        unknown = batch.patient_ids - self._loaded
+        self._loaded |= unknown
+        await self._read_by_id("Patient", unknown, counts)
+        await self._take(replace(batch, patient_ids=frozenset()), counts)
+        self.ledger = await asyncio.to_thread(self._without_past, self.ledger)
 
     async def read_changes(self) -> Counts:
         """Read what changed since the cursor, with its overlap, and what was deleted where the server has a history."""
@@ -184,7 +192,9 @@ class Intake:
         """Take a batch, and the versions that it doesn't show but that lie between it and what was known."""
         before, news = self.ledger, [fact for fact in batch.facts if not self._is_known(fact)]
         await self._take(batch, counts)
-        await self._complete(unjoined(before, news), counts)
+        resources, limit = self.ledger.resources, self.horizon.first
+        live = [fact for fact in news if not is_past(resources[fact.key.ref], limit, self._parts.site.timezone)]
+        await self._complete(unjoined(before, live), counts)
 
     async def _take(self, batch: Batch, counts: Counts) -> None:
         news = [fact for fact in batch.facts if not self._is_known(fact)]
@@ -193,7 +203,7 @@ class Intake:
             await self._append(news, batch)
             if news:
                 self._fold(news)
-        self._cursor.update(batch.cursor)
+        self._cursor.update((name, at) for name, at in batch.cursor.items() if "/" not in name)
         self._patient_ids.update({self._parts.normaliser.pseudonyms.patient(real): real for real in batch.patient_ids})
         self.quarantined.update((bad.type, bad.id, bad.version_id) for bad in batch.quarantined)
         counts.read += batch.read

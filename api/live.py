@@ -12,7 +12,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from api.deps import Feed, Snapshot
-from api.intake import Counts
+from api.parts import Counts
 from api.past import Memory, PastSnapshots
 from api.push import Push
 from api.recalibrating import decide, offers

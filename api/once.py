@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from api.compose import worker_of
-from api.intake import Counts
+from api.parts import Counts
 from api.settings import Settings
 from api.worker import Worker, Written
 from fhir_adapters import subscriptions

@@ -13,6 +13,7 @@ from twin.errors import JournalError
 from twin.journal import Run
 from twin.prediction.predict import Issue
 from twin.prediction.reproduce import Remade, remade
+from twin.projections.leaving import without_past, without_strangers
 from twin.projections.ledger import Ledger, fold
 from twin.projections.suite_twin import SuiteTwin, suite_twin
 from twin.timeline import PredictedRoomEnd, PredictedStage
@@ -121,10 +122,9 @@ def _reproduce(settings: Settings, run_id: str, case_id: str | None) -> Reproduc
         then = context.settings(settings)
         site, clock = then.site_options(), context.clock()
         server = then.fhir.base_url
-        facts = memory.journal.facts(server, reading=context.reading, upto=run.position)
-        suite = suite_twin(
-            fold(Ledger(), facts), site, clock=clock, horizon=then.horizon(run.at), server=server, now=run.at
-        )
+        ledger, horizon = _ledger(memory, run, server, context.reading), then.horizon(run.at)
+        ledger = without_strangers(without_past(ledger, horizon.first, site.timezone))
+        suite = suite_twin(ledger, site, clock=clock, horizon=horizon, server=server, now=run.at)
     if case_id is not None:
         twin = suite.case(case_id)
         if twin is None:
@@ -133,6 +133,10 @@ def _reproduce(settings: Settings, run_id: str, case_id: str | None) -> Reproduc
     issue = Issue(run.id, context.source, run.at, then.material_options())
     made = remade(suite, issue, site=site, durations=then.duration_options(), simulation=then.simulation_options())
     return Reproduced(run, made, suite, site.timezone, case_id)
+
+
+def _ledger(memory: Memory, run: Run, server: str, reading: str) -> Ledger:
+    return fold(Ledger(), memory.journal.facts(server, reading=reading, upto=run.position))
 
 
 def _found(memory: Memory, run_id: str) -> Run:

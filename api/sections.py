@@ -15,6 +15,8 @@ from twin.vocabulary import BookedInterval
 
 SEARCHED = ("Location", "Appointment", "Encounter", "Procedure")
 SECRET_LENGTH = 16
+LIVE_PAST_DAYS = 31
+"""The live twin goes back so far at most; what lies further back is loaded into the journal and leaves memory."""
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from api.sections import (
+    LIVE_PAST_DAYS,
     ApiSettings,
     ClockSettings,
     FhirSettings,
@@ -99,7 +100,10 @@ class Settings(BaseSettings):
     def horizon(self, now: datetime) -> Horizon:
         """Days that a twin of this site instant keeps, around its day."""
         today = site_date(now, ZoneInfo(self.site.timezone))
-        return Horizon(today - timedelta(days=self.sync.past_days), today + timedelta(days=self.sync.ahead_days))
+        return Horizon(
+            today - timedelta(days=min(self.sync.past_days, LIVE_PAST_DAYS)),
+            today + timedelta(days=self.sync.ahead_days),
+        )
 
     def duration_options(self) -> DurationOptions:
         """Constants of the closed form."""

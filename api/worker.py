@@ -14,7 +14,8 @@ import structlog
 
 from api.context import context_text
 from api.deps import Feed, RunInfo, Snapshot
-from api.intake import Counts, Intake, Parts
+from api.intake import Intake
+from api.parts import Counts, Parts
 from fhir_adapters.outcomes import WriteResult
 from twin.facts import Fact, Horizon
 from twin.journal import Run

@@ -18,9 +18,15 @@
 import calendar
 import re
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
 
 _DATETIME = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,60}))?)?(?:(Z)|([+-])(\d\d):(\d\d))?", re.ASCII
+)
+# What nearly every server writes: the standard library reads it, several times faster.
+_PLAIN = re.compile(
+    r"[12]\d{3}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{3}|\.\d{6})?(?:Z|[+-](?:0\d|1[0-3]):[0-5]\d)",
+    re.ASCII,
 )
 _PARTIAL = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d))?)?", re.ASCII)
 _MAX_OFFSET_MIN = 14 * 60
@@ -28,7 +34,17 @@ _MAX_OFFSET_MIN = 14 * 60
 
 def instant(value: object, zone: tzinfo = UTC) -> datetime | None:
     """The aware datetime of an `instant` or `dateTime` with a time of day, else None."""
-    found = _DATETIME.fullmatch(value) if isinstance(value, str) else None
+    return _instant(value, zone) if isinstance(value, str) else None
+
+
+@lru_cache(maxsize=16_384)  # the end of one stretch is the start of the next
+def _instant(value: str, zone: tzinfo) -> datetime | None:
+    try:
+        if _PLAIN.fullmatch(value):
+            return datetime.fromisoformat(value)
+    except ValueError:
+        return None  # a day that doesn't exist
+    found = _DATETIME.fullmatch(value)
     if found is None:
         return None
     year, month, day, hour, minute = (int(part) for part in found.group(1, 2, 3, 4, 5))

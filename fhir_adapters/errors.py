@@ -4,6 +4,7 @@
     ├── BadAddressError          an address, reference or version that must not be put into a request
     ├── BadKeyError              the pseudonym key can't be read or made
     ├── BadMappingError          the milestone mapping names something that doesn't exist
+    ├── BadSourceError           a folder or file of resources can't be read
     └── FhirServerError
         ├── UnreachableError     connection lost, 5xx                              [temporary]
         │   └── NoConnectionError  nobody answers at the address
@@ -40,6 +41,10 @@ class BadKeyError(AdapterError):
 
 class BadMappingError(AdapterError):
     """The milestone mapping is wrong; the message names the entry."""
+
+
+class BadSourceError(AdapterError):
+    """A folder or file of resources can't be read."""
 
 
 class FhirServerError(AdapterError):

@@ -8,7 +8,7 @@ transaction starts and is seen when it ends.
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from urllib.parse import parse_qsl, urlsplit
 
 from fhir_adapters.client import FhirClient, Params
@@ -45,9 +45,11 @@ async def read_horizon(
     *,
     extra: Mapping[str, Params] | None = None,
     observed_at: datetime | None = None,
+    closed_since: date | None = None,
 ) -> Batch:
     """Everything of the horizon, a day of margin on both sides; the types are read concurrently.
 
+    What is over without a date counts where it was written since the day `closed_since`, else since the horizon began.
     `extra` gives more search parameters per type. A type whose filters the server refuses (400) is read whole; one that
     it doesn't know (404) is left out, and both are warned about. Raises FhirServerError, also where it knows none.
     """
@@ -58,7 +60,7 @@ async def read_horizon(
             Gathered(normaliser, observed_at),
             name,
             _searches(name, horizon, given.get(name, ())),
-            optional=_recently_closed(name, horizon, given.get(name, ())),
+            optional=_recently_closed(name, closed_since or horizon.first, given.get(name, ())),
         )
         for name in CLINICAL_TYPES
     )
@@ -82,12 +84,12 @@ def within(name: str, horizon: Horizon) -> list[tuple[str, str]]:
     return [(name, f"ge{horizon.first - day}"), (name, f"le{horizon.last + day}")]
 
 
-def _recently_closed(resource_type: str, horizon: Horizon, extra: Params) -> list[list[tuple[str, str]]]:
-    """What is over and has no date, written since the horizon began, on the server's clock whatever `run --at` says."""
+def _recently_closed(resource_type: str, first: date, extra: Params) -> list[list[tuple[str, str]]]:
+    """What is over and has no date, written since that day, on the server's clock whatever `run --at` says."""
     closed = _CLOSED.get(resource_type)
     if closed is None:
         return []
-    since = min(horizon.first, wall_now().date() - timedelta(days=2)) - timedelta(days=1)
+    since = min(first, wall_now().date() - timedelta(days=2)) - timedelta(days=1)
     return [[closed, ("_lastUpdated", f"ge{since}T00:00:00.000Z"), *extra, _COUNT]]
 
 

@@ -1,6 +1,6 @@
 """One version of one resource in, what it asserts out. Total: any JSON value gives a Fact or a Quarantined."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from itertools import groupby
@@ -91,7 +91,7 @@ class Normaliser:
         return Reading(outcome, frozenset(reader.patients))
 
     def _fact(self, reader: Reader, raw: dict[str, Any]) -> Fact:
-        for reason in _refusals(raw):
+        if reason := _refusal(raw):
             raise UnreadableError(reason)
         assertion = READERS[raw["resourceType"]](reader, raw)
         key = self._key(reader, raw)
@@ -124,7 +124,7 @@ class Normaliser:
         resource_id = raw.get("id")
         if not isinstance(resource_id, str) or not links.is_id(resource_id):
             return ""
-        return self.pseudonyms.patient(resource_id) if raw.get("resourceType") == "Patient" else resource_id
+        return self._rules.patients[resource_id] if raw.get("resourceType") == "Patient" else resource_id
 
     def _carried(self, raw: dict[str, Any]) -> Carried:
         extensions = raw.get("extension")
@@ -152,23 +152,23 @@ def _base(server: str) -> links.Base | None:
         return None
 
 
-def _refusals(raw: dict[str, Any]) -> Iterator[str]:
-    """Reasons not to read a resource at all, the first counts."""
+def _refusal(raw: dict[str, Any]) -> str:
+    """Why a resource is not read at all; empty where it is."""
     resource_type = raw.get("resourceType")
     if not isinstance(resource_type, str) or resource_type not in READERS:
-        yield "unknown resource type"
+        return "unknown resource type"
     if not links.is_id(raw.get("id")):
-        yield "bad id" if "id" in raw else "no id"
-    if content.is_too_deep(raw):
-        yield "too deep"
+        return "bad id" if "id" in raw else "no id"
+    flat = content.is_flat(raw, without=b'"modifierExtension"')
+    if not flat and content.is_too_deep(raw):
+        return "too deep"
     if _is_subset(raw.get("meta")):
-        yield SUBSETTED
+        return SUBSETTED
     if raw.get("implicitRules"):
-        yield "implicit rules"
-    if _is_modified(raw):
-        yield "unknown modifier extension"
-    if not isinstance(raw.get("extension", []), list):
-        yield "wrong type: extension"
+        return "implicit rules"
+    if not flat and _is_modified(raw):
+        return "unknown modifier extension"
+    return "" if isinstance(raw.get("extension", []), list) else "wrong type: extension"
 
 
 def _is_subset(meta: object) -> bool:

@@ -14,9 +14,10 @@
 An unresolved room is an unknown room, not an error.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
+from typing import NamedTuple, TypeVar
 
 from fhir_adapters import dates, links
 from fhir_adapters.normalise import structs, words
@@ -29,21 +30,113 @@ PEOPLE = ("Practitioner", "PractitionerRole")
 _MAX_CODINGS = 20
 
 Span = tuple[datetime | None, datetime | None]
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class UnreadableError(Exception):
     """The resource can't be read; the argument is the reason, without data. Ends as a `Quarantined`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What is the same for every resource of one server."""
+class Known(dict[K, V]):
+    """What a pure function gave for what it was asked lately: codes, places and people come again and again."""
 
-    base: links.Base | None
-    pseudonyms: Pseudonyms
-    zone: tzinfo
-    entries: Mapping[tuple[str, str], tuple[Entry, ...]]
-    settings: Mapping[str, CareSetting]
+    __slots__ = ("_ask",)
+    MOST = 8192
+    """Beyond so many all are forgotten: memory is bounded whatever a server sends."""
+
+    def __init__(self, ask: Callable[[K], V]) -> None:
+        """Of a function of one hashable value."""
+        super().__init__()
+        self._ask = ask
+
+    def __missing__(self, key: K) -> V:
+        """Asked for the first time."""
+        if len(self) >= self.MOST:
+            self.clear()
+        value = self[key] = self._ask(key)
+        return value
+
+
+class Target(NamedTuple):
+    """What a reference's text leads to; `finding` where it is no resource of the server."""
+
+    type: str = ""
+    id: str = ""
+    finding: str = ""
+    kind: str = ""
+    """The type that the text names, whether it resolves or not."""
+
+
+class Rules:
+    """What is the same for every resource of one server, and what was read of it lately."""
+
+    def __init__(
+        self,
+        base: links.Base | None,
+        pseudonyms: Pseudonyms,
+        zone: tzinfo,
+        *,
+        entries: Mapping[tuple[str, str], tuple[Entry, ...]],
+        settings: Mapping[str, CareSetting],
+    ) -> None:
+        """`entries` by resource type and path."""
+        self.pseudonyms = pseudonyms
+        self.zone = zone
+        self.settings = settings
+        self.entries = entries
+        self.holding = Known(self._holding)
+        """Entries of a resource type, path and status or code."""
+        self.targets = Known(self._target)
+        self.patients = Known(pseudonyms.patient)
+        self.concepts = Known(self._concept)
+        self.people = Known(_person)
+        self._base = base
+
+    def _holding(self, key: tuple[str, str, str | None]) -> tuple[Entry, ...]:
+        resource, path, code = key
+        return tuple(entry for entry in self.entries.get((resource, path), ()) if entry.holds_for(code))
+
+    def _target(self, reference: str) -> Target:
+        kind = _kind(reference)
+        if reference.startswith("#"):
+            return Target(finding="contained-reference", kind=kind)
+        path: str | None = reference
+        if ":" in reference:
+            path = self._base.relative(reference) if self._base else None
+            if not path:
+                finding = "unresolved-reference" if reference.startswith("urn:") else "foreign-reference"
+                return Target(finding=finding, kind=kind)
+        parts = (path or "").split("/")
+        if len(parts) == 4 and parts[2] == "_history":
+            del parts[2:]
+        if len(parts) != 2 or not links.is_type(parts[0]) or not links.is_id(parts[1]):
+            return Target(finding="unresolved-reference", kind=kind)
+        return Target(parts[0], parts[1], kind=kind)
+
+    def _concept(self, value: structs.CodeableConcept) -> Concept | None:
+        codings = tuple(
+            Code(words.kept(one.system), words.kept(one.code), words.kept(one.display))
+            for one in (value.coding or ())[:_MAX_CODINGS]
+            if words.kept(one.code)
+        )
+        texts = concept_texts(value)
+        if not codings and not texts:
+            return None
+        text_hash = None if codings else self.pseudonyms.text(value.text or texts[0])
+        return Concept(codings, text_hash, words.is_surgical(texts, concept_codes(value)))
+
+
+def _kind(reference: str) -> str:
+    path = reference.partition("/_history/")[0].split("/")
+    return path[-2] if len(path) > 1 and links.is_type(path[-2]) else ""
+
+
+def _person(key: tuple[str, tuple[structs.CodeableConcept | None, ...]]) -> Person:
+    ref, roles = key
+    told = [role for role in roles if role is not None]
+    texts = [text for role in told for text in concept_texts(role)]
+    return Person(ref, words.role(texts, [code for role in told for code in concept_codes(role)]))
 
 
 @dataclass(slots=True)
@@ -80,7 +173,8 @@ class Reader:
         """Start and end; an end before the start is dropped."""
         if period is None:
             return None, None
-        start, end = self.instant(period.start), self.instant(period.end)
+        start = None if period.start is None else self.instant(period.start)
+        end = None if period.end is None else self.instant(period.end)
         if start and end and end < start:
             self.found("end-before-start")
             return start, None
@@ -90,17 +184,19 @@ class Reader:
 
     def ref(self, value: structs.Reference | None, *types: str) -> str | None:
         """`Type/id` of one of the types, a Patient's id as pseudonym; None with a finding where it is unresolved."""
-        target = None if value is None else self._target(value)
-        if target is None:
+        if value is None:
             return None
-        resource_type, resource_id = target
-        if resource_type not in types:
-            self.found("wrong-target")
+        if not value.reference:
+            self.found("logical-reference" if value.identifier else "display-reference")
             return None
-        if resource_type == "Patient":
-            self.patients.add(resource_id)
-            resource_id = self.rules.pseudonyms.patient(resource_id)
-        return f"{resource_type}/{resource_id}"
+        target = self.rules.targets[value.reference]
+        if target.finding or target.type not in types:
+            self.found(target.finding or "wrong-target")
+            return None
+        if target.type == "Patient":
+            self.patients.add(target.id)
+            return f"Patient/{self.rules.patients[target.id]}"
+        return f"{target.type}/{target.id}"
 
     def refs(self, values: Iterable[structs.Reference | None] | None, *types: str) -> tuple[str, ...]:
         """Each that resolves, once, in order."""
@@ -111,61 +207,28 @@ class Reader:
         ref = self.ref(value, "Patient")
         return ref and ref.partition("/")[2]
 
-    def _target(self, value: structs.Reference) -> tuple[str, str] | None:
-        if not value.reference:
-            self.found("logical-reference" if value.identifier else "display-reference")
-            return None
-        path = self._relative(value.reference)
-        if path is None:
-            return None
-        parts = path.split("/")
-        if len(parts) == 4 and parts[2] == "_history":
-            del parts[2:]
-        if len(parts) != 2 or not links.is_type(parts[0]) or not links.is_id(parts[1]):
-            self.found("unresolved-reference")
-            return None
-        return parts[0], parts[1]
-
-    def _relative(self, reference: str) -> str | None:
-        if reference.startswith("#"):
-            self.found("contained-reference")
-            return None
-        if ":" not in reference:
-            return reference
-        path = self.rules.base and self.rules.base.relative(reference)
-        if not path:
-            self.found("unresolved-reference" if reference.startswith("urn:") else "foreign-reference")
-        return path or None
+    def kind(self, actor: structs.Reference | None) -> str:
+        """The type of an actor as its reference tells, or without one its `type`; "" where nothing does."""
+        if actor is None:
+            return ""
+        return self.rules.targets[actor.reference].kind if actor.reference else actor.type or ""
 
     # Concepts and people
 
     def concept(self, value: structs.CodeableConcept | None) -> Concept | None:
         """Codings kept; words only as a hash, and only where no coding has a code; None where it says nothing."""
-        if value is None:
-            return None
-        codings = tuple(
-            Code(words.kept(one.system), words.kept(one.code), words.kept(one.display))
-            for one in (value.coding or ())[:_MAX_CODINGS]
-            if words.kept(one.code)
-        )
-        texts = concept_texts(value)
-        if not codings and not texts:
-            return None
-        text_hash = None if codings else self.rules.pseudonyms.text(value.text or texts[0])
-        return Concept(codings, text_hash, words.is_surgical(texts, concept_codes(value)))
+        return None if value is None else self.rules.concepts[value]
 
     def concepts(self, *values: structs.CodeableConcept | None) -> tuple[Concept, ...]:
         """Each that says something, in order."""
         return tuple(concept for concept in map(self.concept, values) if concept is not None)
 
-    def person(self, actor: structs.Reference | None, roles: Iterable[structs.CodeableConcept | None]) -> Person | None:
+    def person(
+        self, actor: structs.Reference | None, roles: tuple[structs.CodeableConcept | None, ...]
+    ) -> Person | None:
         """A member of the team with the role that words or codes tell."""
         ref = self.ref(actor, *PEOPLE)
-        if ref is None:
-            return None
-        told = [role for role in roles if role is not None]
-        texts = [text for role in told for text in concept_texts(role)]
-        return Person(ref, words.role(texts, [code for role in told for code in concept_codes(role)]))
+        return None if ref is None else self.rules.people[ref, roles]
 
 
 def concept_texts(value: structs.CodeableConcept) -> list[str]:
@@ -183,7 +246,7 @@ def team(people: Iterable[Person | None]) -> tuple[Person, ...]:
     """Everyone once, in order, with a role where any mention tells it."""
     known: dict[str, Person] = {}
     for person in people:
-        if person is not None and not known.get(person.ref, Person("")).role:
+        if person is not None and (person.ref not in known or not known[person.ref].role):
             known[person.ref] = person
     return tuple(known.values())
 

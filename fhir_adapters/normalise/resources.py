@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from fhir_adapters import dates, links
+from fhir_adapters import dates
 from fhir_adapters.normalise import stamps, structs, words
 from fhir_adapters.normalise.reading import PEOPLE, Reader, Span, UnreadableError, concept_texts, team, unique
 from twin.facts import (
@@ -69,7 +69,7 @@ def appointment(reader: Reader, raw: dict[str, Any]) -> AppointmentFact:
     start, end = _booked(reader, read)
     present = [one for one in read.participant or () if one.status != "declined"]
     # An actor of no known type may be the room: reading it as one notes why it is unresolved.
-    places = (one.actor for one in present if _type_of(one.actor) in ("Location", ""))
+    places = (one.actor for one in present if reader.kind(one.actor) in ("Location", ""))
     return AppointmentFact(
         status=status,
         start=start,
@@ -77,7 +77,7 @@ def appointment(reader: Reader, raw: dict[str, Any]) -> AppointmentFact:
         minutes=_booked_minutes(reader, read.minutes_duration),
         patient=_booked_patient(reader, read),
         locations=reader.refs(places, "Location"),
-        team=team(reader.person(one.actor, one.type or ()) for one in present if _type_of(one.actor) in PEOPLE),
+        team=team(reader.person(one.actor, one.type or ()) for one in present if reader.kind(one.actor) in PEOPLE),
         services=reader.concepts(*(read.service_type or ()), *(read.service_category or ()), read.appointment_type),
         specialties=reader.concepts(*(read.specialty or ())),
         reasons=reader.concepts(*(read.reason_code or ())),
@@ -109,18 +109,10 @@ def _booked_minutes(reader: Reader, value: object) -> float | None:
 
 
 def _booked_patient(reader: Reader, read: structs.Appointment) -> str | None:
-    found = unique(reader.patient(one.actor) for one in read.participant or () if _type_of(one.actor) == "Patient")
+    found = unique(reader.patient(one.actor) for one in read.participant or () if reader.kind(one.actor) == "Patient")
     if len(found) > 1:
         reader.found("several-patients")
     return found[0] if found else None
-
-
-def _type_of(actor: structs.Reference | None) -> str:
-    """The type of an actor as its reference tells, or without one its `type`; "" where nothing does."""
-    if actor is None or not actor.reference:
-        return (actor and actor.type) or ""
-    path = actor.reference.partition("/_history/")[0].split("/")
-    return path[-2] if len(path) > 1 and links.is_type(path[-2]) else ""
 
 
 def encounter(reader: Reader, raw: dict[str, Any]) -> EncounterFact:
@@ -211,7 +203,7 @@ def procedure(reader: Reader, raw: dict[str, Any]) -> ProcedureFact:
 def location(reader: Reader, raw: dict[str, Any]) -> LocationFact:
     """A place; its names and the words of its type are kept."""
     read = msgspec.convert(raw, structs.Location)
-    physical = read.physical_type.coding or [] if read.physical_type is not None else []
+    physical = (read.physical_type.coding or ()) if read.physical_type is not None else ()
     texts = [words.kept(text) for concept in read.type or () for text in concept_texts(concept)]
     return LocationFact(
         name=words.kept(read.name),
@@ -295,7 +287,7 @@ def service_request(reader: Reader, raw: dict[str, Any]) -> ServiceRequestFact:
 def schedule(reader: Reader, raw: dict[str, Any]) -> ScheduleFact:
     """Whose time it is; only Locations among the actors are kept."""
     read = msgspec.convert(raw, structs.Schedule)
-    places = (actor for actor in read.actor or () if _type_of(actor) in ("Location", ""))
+    places = (actor for actor in read.actor or () if reader.kind(actor) in ("Location", ""))
     return ScheduleFact(active=read.active is not False, locations=reader.refs(places, "Location"))
 
 

@@ -30,8 +30,8 @@ class ReadStay:
 
 def of_status(reader: Reader, resource: str, status: str) -> Iterator[Stamp]:
     """States without an instant: the time is that of the first version that showed them."""
-    for entry in reader.rules.entries.get((resource, "status"), ()):
-        if not entry.unless_told and entry.holds_for(status):
+    for entry in reader.rules.holding[resource, "status", status]:
+        if not entry.unless_told:
             yield Stamp(entry.milestone, None, Provenance.DERIVED, without_visit=entry.without_visit)
 
 
@@ -43,30 +43,40 @@ def of_encounter(
         return ()
     stamps = [*of_status(reader, "Encounter", status), *_of_history(reader, encounter)]
     for part, at in zip(("start", "end"), span, strict=True):
-        for entry in reader.rules.entries.get(("Encounter", f"period.{part}"), ()):
-            whole = encounter.part_of is None or not entry.whole_stay
-            if at is not None and whole and status not in NOT_HAPPENING and entry.holds_for(status):
-                stamps.append(_stamp(entry, at))
+        if at is None or status in NOT_HAPPENING:
+            continue
+        entries = reader.rules.holding["Encounter", f"period.{part}", status]
+        stamps += [_stamp(entry, at) for entry in entries if encounter.part_of is None or not entry.whole_stay]
     if status not in NOT_HAPPENING:
-        stamps += (stamp for stay in stays for stamp in _of_stay(reader, stay, status))
+        for stay in stays:
+            stamps += _of_stay(reader, stay, status)
     return tuple(stamps)
 
 
 def _of_history(reader: Reader, encounter: structs.Encounter) -> Iterator[Stamp]:
+    if not encounter.status_history:
+        return
     for entry in reader.rules.entries.get(("Encounter", "statusHistory.period.start"), ()):
-        for past in encounter.status_history or ():
+        for past in encounter.status_history:
             at = reader.span(past.period)[0] if entry.holds_for(past.status) else None
             if at is not None:
                 yield _stamp(entry, at)
 
 
-def _of_stay(reader: Reader, read: ReadStay, status: str) -> Iterator[Stamp]:
+def _of_stay(reader: Reader, read: ReadStay, status: str) -> list[Stamp]:
+    stamps: list[Stamp] = []
     if read.stay.status in _NOT_THERE:
-        return
+        return stamps
     for part, at in (("start", read.stay.start), ("end", read.stay.end)):
-        for entry in reader.rules.entries.get(("Encounter", f"location.period.{part}"), ()):
-            if at is not None and entry.holds_for(status):
-                yield _stamp(entry, at, location=read.stay.location, estimated=part in read.estimated)
+        if at is None:
+            continue
+        path = "location.period.start" if part == "start" else "location.period.end"
+        where, guessed = read.stay.location, part in read.estimated
+        stamps += [
+            Stamp(entry.milestone, at, _provenance(entry, guessed), where, entry.place, entry.without_visit)
+            for entry in reader.rules.holding["Encounter", path, status]
+        ]
+    return stamps
 
 
 def performed(reader: Reader, procedure: structs.Procedure) -> Span:
@@ -89,8 +99,7 @@ def of_procedure(reader: Reader, procedure: structs.Procedure, *, status: str, s
     stamps = list(of_status(reader, "Procedure", status))
     for part, at in zip(("start", "end"), told, strict=True):
         if at is not None:
-            entries = reader.rules.entries.get(("Procedure", f"performed.{part}"), ())
-            stamps += (_stamp(entry, at) for entry in entries if entry.holds_for(status))
+            stamps += (_stamp(entry, at) for entry in reader.rules.holding["Procedure", f"performed.{part}", status])
         else:
             stamps += _untold(reader, part, status)
     stamps += _of_extensions(reader, procedure)
@@ -98,8 +107,8 @@ def of_procedure(reader: Reader, procedure: structs.Procedure, *, status: str, s
 
 
 def _untold(reader: Reader, part: str, status: str) -> Iterator[Stamp]:
-    for entry in reader.rules.entries.get(("Procedure", "status"), ()):
-        if entry.unless_told == part and entry.holds_for(status):
+    for entry in reader.rules.holding["Procedure", "status", status]:
+        if entry.unless_told == part:
             yield Stamp(entry.milestone, None, Provenance.DERIVED, without_visit=entry.without_visit)
 
 
@@ -127,6 +136,9 @@ def _codes(concept: object) -> set[str]:
     return {code for code in codes if isinstance(code, str)}
 
 
-def _stamp(entry: Entry, at: datetime, *, location: str | None = None, estimated: bool = False) -> Stamp:
-    provenance = Provenance.ESTIMATED if estimated or entry.estimated else Provenance.EXPLICIT
-    return Stamp(entry.milestone, at, provenance, location, entry.place, entry.without_visit)
+def _stamp(entry: Entry, at: datetime) -> Stamp:
+    return Stamp(entry.milestone, at, _provenance(entry), None, entry.place, entry.without_visit)
+
+
+def _provenance(entry: Entry, guessed: bool = False) -> Provenance:  # noqa: FBT001, FBT002 - called for every stamp
+    return Provenance.ESTIMATED if guessed or entry.provenance == "estimated" else Provenance.EXPLICIT

@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 
 
-class Element(msgspec.Struct, rename="camel"):
-    """Root of the structs; Python names stand for the camel case of FHIR."""
+class Element(msgspec.Struct, rename="camel", frozen=True, gc=False):
+    """Root of the structs; Python names stand for the camel case of FHIR. No cycles, so nothing for the collector."""
 
 
-class Reference(Element):
+class Reference(Element, frozen=True):
     """A reference in any of its forms; `identifier` and `display` are only looked at for being there."""
 
     reference: str | None = None
@@ -21,7 +21,7 @@ class Reference(Element):
     display: Any = None
 
 
-class Coding(Element):
+class Coding(Element, frozen=True):
     """One code of a system."""
 
     system: str | None = None
@@ -29,36 +29,36 @@ class Coding(Element):
     display: str | None = None
 
 
-class CodeableConcept(Element):
+class CodeableConcept(Element, frozen=True):
     """Codes and words."""
 
-    coding: list[Coding] | None = None
+    coding: tuple[Coding, ...] | None = None
     text: str | None = None
 
 
-class Period(Element):
+class Period(Element, frozen=True):
     """Start and end as written."""
 
     start: str | None = None
     end: str | None = None
 
 
-class Meta(Element):
+class Meta(Element, frozen=True):
     """What the server says about the version."""
 
     version_id: str | None = None
     last_updated: str | None = None
 
 
-class AppointmentParticipant(Element):
+class AppointmentParticipant(Element, frozen=True):
     """Who or what takes part."""
 
     actor: Reference | None = None
-    type: list[CodeableConcept] | None = None
+    type: tuple[CodeableConcept, ...] | None = None
     status: str | None = None
 
 
-class Appointment(Element):
+class Appointment(Element, frozen=True):
     """A booking."""
 
     status: str | None = None
@@ -74,14 +74,14 @@ class Appointment(Element):
     based_on: list[Reference] | None = None
 
 
-class StatusHistory(Element):
+class StatusHistory(Element, frozen=True):
     """A status that the Encounter had."""
 
     status: str | None = None
     period: Period | None = None
 
 
-class EncounterLocation(Element):
+class EncounterLocation(Element, frozen=True):
     """A place where the patient was."""
 
     location: Reference | None = None
@@ -89,14 +89,14 @@ class EncounterLocation(Element):
     period: Period | None = None
 
 
-class EncounterParticipant(Element):
+class EncounterParticipant(Element, frozen=True):
     """A person who took part."""
 
-    type: list[CodeableConcept] | None = None
+    type: tuple[CodeableConcept, ...] | None = None
     individual: Reference | None = None
 
 
-class Encounter(Element):
+class Encounter(Element, frozen=True):
     """A stay or a movement."""
 
     status: str | None = None
@@ -111,14 +111,14 @@ class Encounter(Element):
     participant: list[EncounterParticipant] | None = None
 
 
-class Performer(Element):
+class Performer(Element, frozen=True):
     """A person who did it."""
 
     function: CodeableConcept | None = None
     actor: Reference | None = None
 
 
-class Procedure(Element):
+class Procedure(Element, frozen=True):
     """An act."""
 
     status: str | None = None
@@ -135,7 +135,7 @@ class Procedure(Element):
     extension: list[Any] | None = None
 
 
-class Location(Element):
+class Location(Element, frozen=True):
     """A place."""
 
     name: str | None = None
@@ -148,14 +148,14 @@ class Location(Element):
     extension: list[Any] | None = None
 
 
-class PatientLink(Element):
+class PatientLink(Element, frozen=True):
     """Another record of the same person."""
 
     other: Reference | None = None
     type: str | None = None
 
 
-class Patient(Element):
+class Patient(Element, frozen=True):
     """A person, as far as bands are made of it."""
 
     birth_date: str | None = None
@@ -164,7 +164,7 @@ class Patient(Element):
     link: list[PatientLink] | None = None
 
 
-class ServiceRequest(Element):
+class ServiceRequest(Element, frozen=True):
     """An order."""
 
     status: str | None = None
@@ -173,14 +173,14 @@ class ServiceRequest(Element):
     subject: Reference | None = None
 
 
-class Schedule(Element):
+class Schedule(Element, frozen=True):
     """Whose time it is."""
 
     active: bool | None = None
     actor: list[Reference] | None = None
 
 
-class Slot(Element):
+class Slot(Element, frozen=True):
     """A stretch of a Schedule."""
 
     status: str | None = None

@@ -1,0 +1,120 @@
+"""A folder of resources into the journal: `jumeau sync --from DIR`. Read, kept and forgotten piece by piece."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from api.compose import worker_of
+from api.parts import Parts
+from api.settings import Settings
+from fhir_adapters import ndjson
+from fhir_adapters.errors import BadSourceError
+from twin.facts import Quarantined
+from twin.timebase import monotonic, wall_now
+
+Progress = Callable[[int, int, int], None]
+"""Called with the resources read so far, the bytes done and the bytes of all."""
+
+
+@dataclass(slots=True)
+class LoadReport:
+    """What a load has to tell."""
+
+    server: str
+    resources: int = 0
+    facts: int = 0
+    quarantined: int = 0
+    ignored: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+    def values(self) -> dict[str, Any]:
+        """The keys of `--json`."""
+        return {
+            "server": self.server,
+            "resources": self.resources,
+            "facts": self.facts,
+            "quarantined": self.quarantined,
+            "reasons": dict(self.reasons.most_common(20)),
+            "ignored": dict(sorted(self.ignored.items())),
+            "seconds": round(self.seconds, 2),
+            "rate": round(self.resources / self.seconds) if self.seconds else 0,
+        }
+
+    def text(self) -> str:
+        """The same for a person."""
+        told = self.values()
+        lines = [
+            f"{told['resources']} resources as those of {self.server}: {told['facts']} understood, "
+            f"{told['quarantined']} quarantined",
+            f"{told['seconds']} s, {told['rate']} a second",
+        ]
+        lines += [f"  quarantined, {count}: {reason}" for reason, count in self.reasons.most_common(20)]
+        lines += [f"  not read, {count}: {kind}" for kind, count in told["ignored"].items()]
+        return "\n".join(lines)
+
+
+async def load_folder(settings: Settings, folder: Path, progress: Progress) -> LoadReport:
+    """Every resource of the folder's files into the journal, as the settings' server's.
+
+    Raises BadSourceError where there is nothing to load, JournalError.
+    """
+    files = ndjson.files_of(folder)
+    async with worker_of(settings, settings.make_clock()) as worker:
+        return await asyncio.to_thread(load_files, worker.parts, files, progress)
+
+
+def load_files(parts: Parts, files: list[Path], progress: Progress) -> LoadReport:
+    """The same with the parts at hand; synchronous. What was kept before an error stays kept."""
+    started = monotonic()
+    told = LoadReport(parts.settings.fhir.base_url)
+    done, total = 0, sum(path.stat().st_size for path in files)
+    for path in files:
+        for loaded in _pieces(parts, path):
+            parts.journal.append_batch(
+                told.server, loaded.facts, loaded.quarantined, {}, reading=parts.reading, observed_at=wall_now()
+            )
+            _count(told, loaded)
+            progress(told.resources, done, total)
+        done += path.stat().st_size
+        progress(told.resources, done, total)
+    told.seconds = monotonic() - started
+    return told
+
+
+def _pieces(parts: Parts, path: Path) -> Iterator[ndjson.Loaded]:
+    """A file that can't be read to its end costs what is missing of it, not the others."""
+    try:
+        for chunk in ndjson.chunks_of(path):
+            yield from ndjson.read_chunk(parts.normaliser, chunk)
+    except BadSourceError as error:
+        yield ndjson.Loaded(quarantined=[Quarantined(parts.settings.fhir.base_url, "", "", "", str(error))])
+
+
+def _count(told: LoadReport, loaded: ndjson.Loaded) -> None:
+    told.resources += len(loaded.facts) + len(loaded.quarantined)
+    told.facts += len(loaded.facts)
+    told.quarantined += len(loaded.quarantined)
+    told.ignored.update(loaded.ignored)
+    # The place is in the journal; here the kinds are counted.
+    told.reasons.update(bad.reason.partition(" (")[0] for bad in loaded.quarantined)
+
+
+async def sync_server(settings: Settings) -> LoadReport:
+    """The server's horizon into the journal: no prediction, no write. Raises FhirServerError, JournalError."""
+    started = monotonic()
+    async with worker_of(settings, settings.make_clock()) as worker:
+        await worker.rebuild()
+        counts = await worker.read_all()
+    return LoadReport(
+        settings.fhir.base_url,
+        resources=counts.read,
+        facts=counts.facts,
+        quarantined=counts.quarantined,
+        seconds=monotonic() - started,
+        notes=list(counts.warnings),
+    )

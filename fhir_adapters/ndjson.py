@@ -1,0 +1,230 @@
+"""Files of resources: a folder of NDJSON as a Bulk Data export writes it, and Bundles; each line or entry by itself.
+
+| found | read as |
+| --- | --- |
+| `*.ndjson`, `*.jsonl`, `*.json`, also with `.gz` | resources of any type; other files are passed over |
+| a byte order mark, CRLF, empty lines | nothing |
+| a Bundle of any kind, as a line or a file | its entries; a DELETE of a history closes the resource |
+| a whole file that is one resource | that resource |
+| a line that is no JSON, not an object, or over 64 MiB | quarantined under its file and line |
+| a resource type that the twin doesn't read | counted under its name |
+| no lastUpdated | known since the file was written, so that loading it again changes nothing |
+"""
+
+import gzip
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import msgspec
+
+from fhir_adapters import content, dates, links
+from fhir_adapters.errors import BadAnswerError, BadSourceError
+from fhir_adapters.gathering import DELETED, entries
+from fhir_adapters.normalise import TYPES, Normaliser
+from twin.facts import Deleted, Fact, Quarantined, VersionKey
+
+MAX_LINE_BYTES = 64 * 2**20
+MAX_BUNDLE_BYTES = 2**30
+CHUNK_BYTES = 2 * 2**20
+"""So much text is read, kept and forgotten at a time."""
+_NAMES = re.compile(r".+\.(?:ndjson|jsonl|json)(?:\.gz)?", re.IGNORECASE)
+_PLAIN_NAME = re.compile(r"[\w.-]{1,60}", re.ASCII)
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some texts of one file, each a JSON value or what should be one."""
+
+    place: str
+    """Where they stand, as a message may name it."""
+    first: int
+    texts: list[bytes]
+    written_at: datetime
+    """When the file was last written."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return sum(map(len, self.texts))
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What some chunks gave."""
+
+    facts: list[Fact] = field(default_factory=list)
+    quarantined: list[Quarantined] = field(default_factory=list)
+    ignored: Counter[str] = field(default_factory=Counter)
+    """By resource type; `other` for what has no name of one."""
+
+
+class _Entry(msgspec.Struct, gc=False):
+    resource: msgspec.Raw = msgspec.Raw()
+    request: Any = None
+    response: Any = None
+
+
+class _Bundle(msgspec.Struct):
+    resource_type: str = msgspec.field(name="resourceType")
+    entry: list[_Entry] = []
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The files to load, in the order of their names. Raises BadSourceError where there are none."""
+    if not folder.is_dir():
+        raise BadSourceError("there is no such folder: name one that holds *.ndjson files")
+    found = sorted(path for path in folder.rglob("*") if path.is_file() and _NAMES.fullmatch(path.name))
+    if not found:
+        raise BadSourceError("the folder holds no *.ndjson, *.json or *.gz of them: name another one")
+    return found
+
+
+def chunks_of(path: Path, *, chunk_bytes: int = CHUNK_BYTES) -> Iterator[Chunk]:
+    """A file in pieces, in its order. Raises BadSourceError where it can't be read to its end."""
+    place = path.name if _PLAIN_NAME.fullmatch(path.name) else "a file"
+    written_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    try:
+        with _opened(path) as file:
+            whole = ".ndjson" not in path.name.lower() and ".jsonl" not in path.name.lower()
+            texts = [(1, file.read(MAX_BUNDLE_BYTES + 1))] if whole else _lines(file)
+            for first, group in _grouped(texts, chunk_bytes):
+                yield Chunk(place, first, group, written_at)
+    except (OSError, EOFError, zlib.error) as error:
+        raise BadSourceError(f"{place} can't be read to its end ({type(error).__name__}): get it anew") from None
+
+
+def _opened(path: Path) -> BinaryIO:
+    if path.suffix.lower() == ".gz":
+        return cast(BinaryIO, gzip.open(path, "rb"))
+    return path.open("rb")
+
+
+def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Numbered lines; of one that is too long only the beginning, which is no JSON."""
+    number = 0
+    while line := file.readline(MAX_LINE_BYTES):
+        number += 1
+        yield number, line
+        while len(line) == MAX_LINE_BYTES and not line.endswith(b"\n"):
+            line = file.readline(MAX_LINE_BYTES)
+
+
+def _grouped(texts: Iterable[tuple[int, bytes]], chunk_bytes: int) -> Iterator[tuple[int, list[bytes]]]:
+    first, group, size = 1, list[bytes](), 0
+    for number, text in texts:
+        if not group:
+            first, size = number, 0
+        group.append(text)
+        size += len(text)
+        if size >= chunk_bytes:
+            yield first, group
+            group = []
+    if group:
+        yield first, group
+
+
+def read_chunk(normaliser: Normaliser, chunk: Chunk) -> Iterator[Loaded]:
+    """What its texts assert, in pieces of a bounded size."""
+    into = _Reading(normaliser, min(chunk.written_at, datetime.now(UTC)))
+    for number, text in enumerate(chunk.texts, start=chunk.first):
+        stripped = text.removeprefix(_BOM).strip() if number == 1 else text.strip()
+        if stripped:
+            yield from into.take_text(stripped, f"{chunk.place} line {number}")
+    yield into.loaded
+
+
+class _Reading:
+    """Texts and values of one file into facts."""
+
+    def __init__(self, normaliser: Normaliser, observed_at: datetime) -> None:
+        self.loaded = Loaded()
+        self._normaliser = normaliser
+        self._observed_at = observed_at
+        self._size = 0
+
+    def take_text(self, text: bytes, place: str) -> Iterator[Loaded]:
+        """One JSON text; a large Bundle in several pieces."""
+        try:
+            value = _bundle(text) if b'"Bundle"' in text else None
+            value = content.parse(text) if value is None else value
+        except BadAnswerError as error:
+            if b"\n" in text:  # lines in a file that is called otherwise
+                for number, line in enumerate(text.splitlines(), start=1):
+                    yield from self.take_text(line.strip() or b"null", f"{place.rpartition(' ')[0]} {number}")
+            else:
+                self._refuse(f"{error} ({place})")
+            return
+        if isinstance(value, _Bundle):
+            for number, entry in enumerate(value.entry, start=1):
+                self._take_entry(entry, f"{place}, entry {number}")
+                yield from self._full(len(bytes(entry.resource)))
+        elif isinstance(value, dict) and value.get("resourceType") == "Bundle":
+            for number, entry in enumerate(entries(value), start=1):
+                self._take(entry.get("resource") if isinstance(entry, dict) else entry, f"{place}, entry {number}")
+        elif value is not None or text != b"null":
+            self._take(value, place)
+
+    def _full(self, size: int) -> Iterator[Loaded]:
+        self._size += size
+        if self._size >= CHUNK_BYTES:
+            yield self.loaded
+            self.loaded, self._size = Loaded(), 0
+
+    def _take_entry(self, entry: _Entry, place: str) -> None:
+        if bytes(entry.resource) in (b"", b"null"):
+            self._gone(entry)
+            return
+        try:
+            self._take(content.parse(bytes(entry.resource)), place)
+        except BadAnswerError as error:
+            self._refuse(f"{error} ({place})")
+
+    def _take(self, value: object, place: str) -> None:
+        if not isinstance(value, dict):
+            self._refuse(f"not an object ({place})")
+            return
+        kind = value.get("resourceType")
+        if kind not in TYPES:
+            self.loaded.ignored[str(kind) if links.is_type(kind) else "other"] += 1
+            return
+        outcome = self._normaliser.version(value, self._observed_at)
+        if isinstance(outcome, Fact):
+            self.loaded.facts.append(outcome)
+        elif outcome.id:
+            self.loaded.quarantined.append(outcome)
+        else:  # without an id only its place tells it from another one
+            self._refuse(f"{outcome.reason} ({place})", kind)
+
+    def _gone(self, entry: _Entry) -> None:
+        """A delete of a history: which resource, and when."""
+        url = entry.request.get("url") if isinstance(entry.request, dict) else None
+        parts = url.split("?")[0].strip("/").split("/_history")[0].split("/")[-2:] if isinstance(url, str) else []
+        if len(parts) != 2 or parts[0] not in TYPES or not links.is_id(parts[1]):
+            self.loaded.ignored["other"] += 1
+            return
+        kind, name = parts
+        stored = self._normaliser.pseudonyms.patient(name) if kind == "Patient" else name
+        told = dates.instant(entry.response.get("lastModified")) if isinstance(entry.response, dict) else None
+        at = (told or self._observed_at).astimezone(UTC)
+        self.loaded.facts.append(
+            Fact(VersionKey(self._normaliser.server, kind, stored, DELETED, at), DELETED, Deleted())
+        )
+
+    def _refuse(self, reason: str, kind: str = "") -> None:
+        self.loaded.quarantined.append(Quarantined(self._normaliser.server, kind, "", "", reason))
+
+
+def _bundle(text: bytes) -> _Bundle | None:
+    """A Bundle with its entries still as text; None for anything else."""
+    try:
+        found = msgspec.json.decode(text, type=_Bundle)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    return found if found.resource_type == "Bundle" else None

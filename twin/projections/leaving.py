@@ -1,0 +1,55 @@
+"""What is over for good leaves memory: the journal keeps it, the twins of the day don't need it."""
+
+from datetime import date, timedelta, tzinfo
+from types import MappingProxyType
+
+from twin.facts import AppointmentFact, EncounterFact, PatientFact, ProcedureFact, SlotFact
+from twin.projections.ledger import Ledger, Resource
+
+AFTER = timedelta(days=7)
+"""Kept so long beyond the horizon: what still links to a case of its first days, and stamps that come late (guess)."""
+_OVER = frozenset(
+    {
+        *("fulfilled", "cancelled", "noshow", "entered-in-error"),
+        *("finished", "completed", "stopped", "not-done"),
+    }
+)
+
+
+def without_past(ledger: Ledger, first: date, zone: tzinfo) -> Ledger:
+    """The ledger without what is past by `is_past`; the order of arrival doesn't matter."""
+    kept = {ref: resource for ref, resource in ledger.resources.items() if not is_past(resource, first, zone)}
+    return ledger if len(kept) == len(ledger.resources) else Ledger(MappingProxyType(kept))
+
+
+def is_past(resource: Resource, first: date, zone: tzinfo) -> bool:
+    """True for an Appointment, Encounter, Procedure or Slot that ended a week before the day `first`.
+
+    A booking or a Slot of the past is over whatever its status; an Encounter or an act needs a status that says so.
+    What has no time, or carries a prediction of ours, stays. It depends on the resource alone, on no other.
+    """
+    content = resource.content.assertion
+    if not isinstance(content, AppointmentFact | EncounterFact | ProcedureFact | SlotFact):
+        return False
+    if resource.newest.carried.present:
+        return False
+    if isinstance(content, EncounterFact | ProcedureFact) and not resource.deleted and content.status not in _OVER:
+        return False
+    times = [at for at in (content.start, content.end) if at is not None]
+    if isinstance(content, EncounterFact):
+        times += (at for stay in content.stays for at in (stay.start, stay.end) if at is not None)
+    return bool(times) and max(times).astimezone(zone).date() < first - AFTER
+
+
+def without_strangers(ledger: Ledger) -> Ledger:
+    """The ledger without Patients that no case's resource names; records that were merged stay."""
+    named = {getattr(resource.content.assertion, "patient", None) for resource in ledger.resources.values()}
+    kept = {
+        ref: resource
+        for ref, resource in ledger.resources.items()
+        if not isinstance(content := resource.content.assertion, PatientFact)
+        or resource.newest.key.id in named
+        or content.replaced_by
+        or content.replaces
+    }
+    return ledger if len(kept) == len(ledger.resources) else Ledger(MappingProxyType(kept))
