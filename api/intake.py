@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from api.garbage import uncollected
 from api.settings import Settings
 from fhir_adapters import by_id, gathering, history, schedules, sync
 from fhir_adapters.client import FhirClient
@@ -107,7 +108,8 @@ class Intake:
     async def rebuild(self) -> None:
         """Fold everything that the journal knows of this server."""
         journal, reading = self._parts.journal, self._parts.reading
-        self.ledger = await asyncio.to_thread(lambda: fold(Ledger(), journal.facts(self._server, reading=reading)))
+        with uncollected(lasting=True):
+            self.ledger = await asyncio.to_thread(lambda: fold(Ledger(), journal.facts(self._server, reading=reading)))
         self._cursor = dict(await asyncio.to_thread(journal.cursor, self._server))
 
     async def read_all(self) -> Counts:
