@@ -7,6 +7,7 @@ from datetime import date, datetime
 from itertools import islice
 
 from api import first_load
+from api.garbage import uncollected
 from api.parts import Counts, Parts
 from fhir_adapters import by_id, gathering, history, schedules, sync
 from fhir_adapters.errors import RefusedError
@@ -103,6 +104,11 @@ class Intake:
 
     def _without_past(self, ledger: Ledger) -> Ledger:
         return without_past(ledger, self.horizon.first, self._parts.site.timezone)
+        """Fold everything that the journal knows of this server."""
+        journal, reading = self._parts.journal, self._parts.reading
+        with uncollected(lasting=True):
+            self.ledger = await asyncio.to_thread(lambda: fold(Ledger(), journal.facts(self._server, reading=reading)))
+        self._cursor = dict(await asyncio.to_thread(journal.cursor, self._server))
 
     async def read_all(self) -> Counts:
         """Read the whole horizon; what is absent and answers 404 or 410 to a direct read is deleted.

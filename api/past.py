@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from api.deps import PAST, BusyError, RunInfo, Snapshot
+from api.garbage import uncollected
 from api.settings import Settings
 from twin.journal import Journal
 from twin.projections.ledger import Ledger, fold
@@ -83,7 +84,8 @@ class PastSnapshots:
         # What is read later may tell more of that instant.
         key = instant, await asyncio.to_thread(self._memory.journal.position)
         if key not in self._kept:
-            self._kept[key] = await asyncio.to_thread(self._memory.at, instant, clock)
+            with uncollected():
+                self._kept[key] = await asyncio.to_thread(self._memory.at, instant, clock)
         self._kept.move_to_end(key)
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)

@@ -52,6 +52,11 @@ def test_every_dependency_is_locked(lock: str) -> None:
     assert {name.replace(".", "-") for name in names} <= {name.replace(".", "-") for name in locked}
 
 
+def test_wheel_has_the_migrations(wheel: set[str]) -> None:
+    here = ROOT / "twin" / "journal" / "migrations"
+    assert {str(file.relative_to(ROOT)) for file in here.rglob("*.py")} <= wheel
+
+
 def test_command_is_installed() -> None:
     (command,) = entry_points(group="console_scripts", name="jumeau")
     assert command.value == PROJECT["scripts"]["jumeau"]

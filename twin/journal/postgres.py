@@ -1,5 +1,6 @@
 """The journal in PostgreSQL, through psycopg 3 (extra `postgres`)."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Connection, Engine, StaticPool, Table, create_engine, event
@@ -78,23 +79,41 @@ def append(connection: Connection, table: Table, rows: list[Row]) -> int:
     """Insert the rows that are not there yet, in their order; how many they were."""
     names = list(rows[0])
     columns = ", ".join(names)
-    values = map(values_of(names), rows)
+    values = list(map(values_of(names), rows))
     if len(rows) < _COPY_FROM:
         marks = ", ".join(["%s"] * len(names))
         told = f"INSERT INTO {table.name} ({columns}) VALUES ({marks}) ON CONFLICT DO NOTHING"
-        return connection.exec_driver_sql(told, list(values)).rowcount
+        return connection.exec_driver_sql(told, values).rowcount
+    if _copy_new(connection, f"{table.name} ({columns})", values):
+        return len(rows)
     execute = connection.exec_driver_sql
     execute(
         f"CREATE TEMPORARY TABLE loaded ON COMMIT DROP AS SELECT 0 AS nth, {columns} FROM {table.name} WITH NO DATA"
     )
-    cursor: Any = connection.connection.cursor()
-    with cursor.copy(f"COPY loaded (nth, {columns}) FROM STDIN") as copy:
-        for nth, row in enumerate(values):
-            copy.write_row((nth, *row))
+    _copy(connection, f"loaded (nth, {columns})", ((nth, *row) for nth, row in enumerate(values)))
     told = f"INSERT INTO {table.name} ({columns}) SELECT {columns} FROM loaded ORDER BY nth ON CONFLICT DO NOTHING"
     new = execute(told).rowcount
     execute("DROP TABLE loaded")
     return new
+
+
+def _copy_new(connection: Connection, into: str, values: Iterable[tuple[object, ...]]) -> bool:
+    """Copy rows that are all new, as on a first load; False, and nothing done, where one is there already."""
+    from psycopg.errors import UniqueViolation
+
+    try:
+        with connection.begin_nested():
+            _copy(connection, into, values)
+    except UniqueViolation:
+        return False
+    return True
+
+
+def _copy(connection: Connection, into: str, values: Iterable[tuple[object, ...]]) -> None:
+    cursor: Any = connection.connection.cursor()
+    with cursor.copy(f"COPY {into} FROM STDIN") as copy:
+        for row in values:
+            copy.write_row(row)
 
 
 def errors() -> tuple[type[Exception], ...]:

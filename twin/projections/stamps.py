@@ -193,6 +193,8 @@ def _in_order(found: Sequence[Actual]) -> tuple[tuple[Actual, ...], list[Actual]
     Of all ways to leave times out, the one that keeps most explicit times, then most derived, then most estimated
     ones; of equals the one that keeps the earlier milestones.
     """
+    if (forward := _all_forward(found)) is not None:
+        return forward, []
     chains = [_Chain()]
     for actual in found:
         if actual.milestone not in ROOM_MILESTONES:
@@ -214,6 +216,24 @@ def _is_late_sign(actual: Actual, kept: Iterable[Actual]) -> bool:
     """True for a state first seen after a later one: it was reached by then, which contradicts nothing."""
     after = (later for later in kept if later.milestone.rank > actual.milestone.rank)
     return actual.provenance is Provenance.DERIVED and any(later.at < actual.at for later in after)
+
+
+def _all_forward(found: Sequence[Actual]) -> tuple[Actual, ...] | None:
+    """What `_in_order` keeps where nothing contradicts, as is the rule; None where something does."""
+    latest: datetime | None = None
+    kept = []
+    for actual in found:
+        if actual.milestone in ROOM_MILESTONES:
+            kept.append(actual)
+            continue
+        if latest is not None and actual.at < latest:
+            if latest > actual.at + JITTER:
+                return None
+            kept.append(replace(actual, at=latest))
+            continue
+        latest = actual.at
+        kept.append(actual)
+    return tuple(kept)
 
 
 def reached_map(times: Times) -> Mapping[Milestone, datetime]:
