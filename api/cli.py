@@ -8,6 +8,7 @@ import typer
 
 from api.commands.clinic import clinic_app
 from api.commands.common import ConfigOption, Exit, JsonOption, fail, guarded, instant_of, settings_of
+from api.commands.durations import durations_app
 
 app = typer.Typer(
     name="jumeau",
@@ -20,6 +21,7 @@ app = typer.Typer(
 config_app = typer.Typer(help="Settings as they are in force.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 app.add_typer(clinic_app, name="clinic")
+app.add_typer(durations_app, name="durations")
 
 
 def main() -> None:

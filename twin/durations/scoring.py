@@ -24,6 +24,7 @@ class Scores:
     """Means over the cases scored. Minutes; shares of 1."""
 
     n: int
+    """Cases, each scored as often as it was predicted."""
     mae: float
     """Mean absolute error of the median."""
     median_error: float
