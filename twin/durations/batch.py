@@ -128,11 +128,12 @@ def _stepwise(model: DurationModel, batch: Batch, learned: Mask) -> Replay:
     model = replace(model, tallies=dict(model.tallies))
     laws, shifts = [], []
     for case, is_learned in zip(batch.cases, learned.tolist(), strict=True):
-        law, shift = model.law(case.features, case.at)
+        if is_learned:
+            law, shift, model = model.step(case)
+        else:
+            law, shift = model.law(case.features, case.at)
         laws.append(law)
         shifts.append(shift)
-        if is_learned:
-            _, model = model.step(case)
     columns = [np.array(column) for column in zip(*laws, strict=True)] if laws else [np.zeros(0)] * len(Law._fields)
     return Replay(Law(*columns), np.array(shifts), model)
 

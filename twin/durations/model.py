@@ -125,7 +125,7 @@ class DurationModel:
         """The model after more finished cases, in the order they finished."""
         model = replace(self, tallies=dict(self.tallies))
         for case in finished:
-            _, model = model.step(case)
+            model = model.step(case).model
         return model
 
     def with_constants(self, constants: Constants) -> "DurationModel":
@@ -147,8 +147,8 @@ class DurationModel:
         """What is known of a level; nothing where there is no key."""
         return NO_TALLY if key is None else self.tallies.get(key, NO_TALLY)
 
-    def step(self, case: FinishedCase) -> tuple[Law[float], "DurationModel"]:
-        """The law of a finished case as it was predicted, regressors included, and the model that knows it.
+    def step(self, case: FinishedCase) -> "Step":
+        """One finished case predicted, then learned.
 
         Works in the very dict of this model's tallies: for folds that own it.
         """
@@ -157,14 +157,15 @@ class DurationModel:
         weight = inflation(days_between(first_at, case.at or last_at), self.options.half_life_days)
         law = self._law(case.features, weight)
         x = self.regressors.encoded(case.features.covariates)
-        law = law._replace(loc=law.loc + self.regressors.shift_of(x))
+        shift = self.regressors.shift_of(x)
+        law = law._replace(loc=law.loc + shift)
         reach = WINSOR_Z * math.sqrt(law.spread)
         y = min(max(math.log(case.actual_min), law.loc - reach), law.loc + reach)
         regressors = self.regressors.updated(x, y - law.loc, law.spread)
         _add(self.tallies, case.features, y - regressors.shift_of(x), weight=weight, squares=_scored(y - law.loc, law))
         if regressors is self.regressors and first_at is self.first_at and last_at is self.last_at:
-            return law, self
-        return law, replace(self, regressors=regressors, first_at=first_at, last_at=last_at)
+            return Step(law, shift, self)
+        return Step(law, shift, replace(self, regressors=regressors, first_at=first_at, last_at=last_at))
 
     def _inflation(self, at: datetime | None) -> float:
         return inflation(days_between(self.first_at, at or self.last_at), self.options.half_life_days)
@@ -181,6 +182,14 @@ class DurationModel:
             0.0 if booked is None else 1.0, booked or 0.0,
         )  # fmt: skip
         return law_of(evidence, self.prior_loc, self.options.nu0, constants=self.constants)
+
+
+class Step(NamedTuple):
+    """The law of a finished case as it was predicted, what the regressors added to its loc, and the model after it."""
+
+    law: Law[float]
+    shift: float
+    model: DurationModel
 
 
 def _scored(error: float, law: Law[float]) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 
 from twin.durations.closed_form import Constants
 from twin.durations.model import DurationModel, Tally
-from twin.durations.regressors import Column, Regressors
+from twin.durations.regressors import Column, Layout, Regressors
 from twin.errors import SettingsError
 from twin.site import DurationOptions
 from twin.vocabulary import BookedInterval
@@ -55,7 +55,7 @@ def _model(values: Mapping[str, Any]) -> DurationModel:
     told = values["regressors"]
     columns = tuple(Column(**column) for column in told["columns"])
     regressors = Regressors(
-        columns,
+        Layout(columns),
         np.array(told["gamma"], dtype=np.float64),
         np.array(told["covariance"], dtype=np.float64).reshape(len(columns), len(columns)),
     )

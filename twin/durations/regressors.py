@@ -42,16 +42,6 @@ class Column:
             return self.name
         return f"{self.name} = {self.value}" if self.value else f"{self.name} missing"
 
-    def of(self, value: Covariate | None) -> float:
-        """The regressor of a case that has `value`."""
-        if self.value is None:
-            if not isinstance(value, float):
-                return 0.0
-            return min(max((value - self.center) / self.scale, -_CUT_SD), _CUT_SD)
-        if self.value == "":
-            return (0.0 if isinstance(value, float) else 1.0) - self.center
-        return (1.0 if value == self.value else 0.0) - self.center
-
 
 def columns_of(rows: Sequence[Covariates]) -> tuple[Column, ...]:
     """The columns that some cases can carry, estimated with the nightly constants."""
@@ -77,18 +67,59 @@ def _columns(name: str, values: list[Covariate], cases: int) -> Iterable[Column]
             yield Column(name, value, count / cases)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Regressors:
-    """γ and its covariance; `columns` stay as they are until the next nightly estimate."""
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The columns of x, where the values of a case go in it, and x of a case of which nothing is told."""
 
     columns: tuple[Column, ...] = ()
+    places: Mapping[tuple[str, str | None], int] = field(init=False, compare=False, repr=False)
+    untold: Floats = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        places = {(column.name, column.value): place for place, column in enumerate(self.columns)}
+        object.__setattr__(self, "places", places)
+        object.__setattr__(self, "untold", np.array([_untold(column) for column in self.columns], dtype=np.float64))
+
+    def encoded(self, covariates: Covariates) -> Floats:
+        """x of a case, one number a column."""
+        x = self.untold.copy()
+        for name, value in covariates:
+            if isinstance(value, float):
+                self._set_number(x, name, value)
+            elif (place := self.places.get((name, value))) is not None:
+                x[place] = 1.0 - self.columns[place].center
+        return x
+
+    def _set_number(self, x: Floats, name: str, value: float) -> None:
+        place, missing = self.places.get((name, None)), self.places.get((name, ""))
+        if place is not None:
+            column = self.columns[place]
+            x[place] = min(max((value - column.center) / column.scale, -_CUT_SD), _CUT_SD)
+        if missing is not None:
+            x[missing] = -self.columns[missing].center
+
+
+def _untold(column: Column) -> float:
+    return 0.0 if column.value is None else (1.0 if column.value == "" else 0.0) - column.center
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Regressors:
+    """γ and its covariance; the columns stay as they are until the next nightly estimate."""
+
+    layout: Layout = field(default_factory=Layout)
     gamma: Floats = field(default_factory=lambda: _NOTHING)
     covariance: Floats = field(default_factory=lambda: np.zeros((0, 0)))
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The regressors, in the order of γ."""
+        return self.layout.columns
 
     @classmethod
     def prior(cls, columns: tuple[Column, ...]) -> "Regressors":
         """No case yet: no effect, ± 5 %."""
-        return cls(columns, np.zeros(len(columns)), np.eye(len(columns)) * PRIOR_SD**2)
+        return cls(Layout(columns), np.zeros(len(columns)), np.eye(len(columns)) * PRIOR_SD**2)
 
     def __eq__(self, other: object) -> bool:
         """To the bit."""
@@ -105,10 +136,7 @@ class Regressors:
 
     def encoded(self, covariates: Covariates) -> Floats:
         """x of a case, one number a column."""
-        if not self.columns:
-            return _NOTHING
-        told: Mapping[str, Covariate] = dict(covariates)
-        return np.array([column.of(told.get(column.name)) for column in self.columns])
+        return self.layout.encoded(covariates) if self.layout.columns else _NOTHING
 
     def shift(self, covariates: Covariates) -> float:
         """x'γ: what the regressors add to ln minutes."""

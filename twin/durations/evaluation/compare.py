@@ -8,7 +8,7 @@ import numpy as np
 from twin.durations.batch import Batch, Mask
 from twin.durations.challenger import LEAST_CASES, installed
 from twin.durations.closed_form import Floats
-from twin.durations.evaluation.methods import Booked, BookedByError, Challenged, Median, Method, Model
+from twin.durations.evaluation.methods import Booked, BookedByError, Challenged, Median, Method, Model, Runs
 from twin.durations.evaluation.splits import Split, folds_of, in_time_order
 from twin.durations.history.cases import History
 from twin.durations.model import DurationModel
@@ -110,7 +110,7 @@ def _methods(
     batch: Batch, options: DurationOptions, plan: Plan, *, largest: int
 ) -> tuple[dict[str, Method], tuple[str, ...]]:
     """The methods that this file allows, and why others are missing."""
-    blank = DurationModel.without_history(options)
+    runs = Runs(batch, DurationModel.without_history(options))
     features = [case.features for case in batch.cases]
     has_procedure, has_surgeon = any(f.procedure for f in features), any(f.surgeon and f.procedure for f in features)
     methods: dict[str, Method] = {}
@@ -127,7 +127,7 @@ def _methods(
         methods["median_procedure_surgeon"] = Median(batch, by_surgeon=True)
     elif has_procedure:
         notes.append("no surgeon: no medians by procedure and surgeon")
-    methods["model"] = Model(batch, blank)
+    methods["model"] = Model(runs)
     if not plan.challenger:
         return methods, tuple(notes)
     if not installed():
@@ -135,7 +135,7 @@ def _methods(
     elif largest < LEAST_CASES:
         notes.append(f"the challenger needs {LEAST_CASES} cases to be trained on: it is left out")
     else:
-        methods["challenger"] = Challenged(batch, blank)
+        methods["challenger"] = Challenged(runs)
     return methods, tuple(notes)
 
 

@@ -2,13 +2,13 @@
 
 import statistics
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
-from twin.durations.batch import Batch, Ints, Replay, replay
+from twin.durations.batch import Batch, Ints, replay
 from twin.durations.challenger import LEAST_CASES, Challenger
 from twin.durations.closed_form import Floats, Law
 from twin.durations.estimate import estimated
@@ -141,13 +141,13 @@ class _Groups:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelRun:
-    """The closed form on a split: its laws of the known cases as they came, and of the predicted ones."""
+    """The closed form on a split."""
 
     model: DurationModel
-    replay: Replay
+    """Without history, its constants estimated on the known cases."""
     known: int
-    predicted: Ints
-    """Places of the predicted cases in the replay."""
+    law: Law[Floats]
+    """Of the predicted cases."""
 
     @classmethod
     def of(cls, batch: Batch, split: Split, blank: DurationModel) -> "ModelRun":
@@ -158,45 +158,55 @@ class ModelRun:
             parts += [block.predicted, block.learned]
             learned += [np.zeros(len(block.predicted), np.bool_), np.ones(len(block.learned), np.bool_)]
         mask = np.concatenate(learned)
-        return cls(
-            model, replay(model, batch.take(np.concatenate(parts)), mask), len(split.known), np.flatnonzero(~mask)
-        )
+        law = replay(model, batch.take(np.concatenate(parts)), mask).law
+        return cls(model, len(split.known), Law(*(column[~mask] for column in law)))
+
+
+class Runs:
+    """The closed form on a split, made once for the methods that ask for the same one in turn."""
+
+    def __init__(self, batch: Batch, blank: DurationModel) -> None:
+        self.batch = batch
+        self.upper_min = blank.options.upper_min
+        self._blank = blank
+        self._last: tuple[Split, ModelRun] | None = None
+
+    def of(self, split: Split) -> ModelRun:
+        """The run on a split."""
+        if self._last is None or self._last[0] is not split:
+            self._last = split, ModelRun.of(self.batch, split, self._blank)
+        return self._last[1]
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
     """The closed form, its constants estimated on the known cases."""
 
-    batch: Batch
-    blank: DurationModel
-    watch: Callable[[ModelRun], None] | None = None
+    runs: Runs
 
     def forecast(self, split: Split) -> Floats:
         """Quantiles of the predictive laws, cut at 24 h."""
-        run = ModelRun.of(self.batch, split, self.blank)
-        if self.watch is not None:
-            self.watch(run)
-        law, places = run.replay.law, run.predicted
-        return law_quantiles(law.loc[places], np.sqrt(law.spread[places]), law.nu[places], self.blank.options.upper_min)
+        return _closed(self.runs.of(split), self.runs.upper_min)
 
 
 @dataclass(frozen=True, slots=True)
 class Challenged:
     """The challenger, trained on the known cases; where they are too few, the closed form itself."""
 
-    batch: Batch
-    blank: DurationModel
+    runs: Runs
 
     def forecast(self, split: Split) -> Floats:
         """Quantiles of the boosters, and of the closed form's law before they can be trained."""
-        run = ModelRun.of(self.batch, split, self.blank)
-        law = Law(*(column[run.predicted] for column in run.replay.law))
-        upper_min = self.blank.options.upper_min
+        run, batch = self.runs.of(split), self.runs.batch
         if run.known < LEAST_CASES:
-            return law_quantiles(law.loc, np.sqrt(law.spread), law.nu, upper_min)
-        known = self.batch.take(split.known)
+            return _closed(run, self.runs.upper_min)
+        known = batch.take(split.known)
         challenger = Challenger.trained(known, held_out(run.model, known))
-        return challenger.quantiles(self.batch.take(split.predicted), law, upper_min)
+        return challenger.quantiles(batch.take(split.predicted), run.law, self.runs.upper_min)
+
+
+def _closed(run: ModelRun, upper_min: float) -> Floats:
+    return law_quantiles(run.law.loc, np.sqrt(run.law.spread), run.law.nu, upper_min)
 
 
 def held_out(model: DurationModel, batch: Batch, folds: int = 5) -> Law[Floats]:
