@@ -19,6 +19,7 @@ from api.commands.common import (
     taking_over,
 )
 from api.commands.db import db_app
+from api.commands.durations import durations_app
 from api.commands.push import push
 from api.commands.recalibration import recalibration_app
 from api.commands.reproduce import reproduce
@@ -44,6 +45,7 @@ app.command()(reproduce)
 app.add_typer(db_app, name="db")
 app.add_typer(show_app, name="show")
 app.command()(sync)
+app.add_typer(durations_app, name="durations")
 
 
 def main() -> None:

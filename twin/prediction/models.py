@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from twin.durations.booked import booked_room_min, booked_surgical_min
-from twin.durations.model import CaseFeatures, DurationModel
+from twin.durations.case import CaseFeatures, FinishedCase
+from twin.durations.model import DurationModel
 from twin.projections.patient_twin import PatientTwin
 from twin.site import DurationOptions
 from twin.timebase import minutes_between
@@ -48,8 +49,15 @@ def models_of(twins: Iterable[PatientTwin], options: DurationOptions, *, before:
     )
     done = finished_of(twin for twin in known if before is None or twin.day < before)
     room = [(models.features(twin), length) for twin in done if (length := room_min(twin)) is not None]
+    learned = (twin for twin in known if twin.status is CaseStatus.DONE and (before is None or twin.day < before))
+    done = sorted(learned, key=_finished)
+    room = [
+        FinishedCase(models.features(twin), length)
+        for twin in done
+        if (length := _length(twin, Milestone.PATIENT_IN_ROOM, Milestone.PATIENT_OUT_OF_ROOM)) is not None
+    ]
     act = [
-        (_surgical(models.features(twin)), length)
+        FinishedCase(_surgical(models.features(twin)), length)
         for twin in done
         if (length := _length(twin, Milestone.INCISION, Milestone.PROCEDURE_FINISH)) is not None
     ]
