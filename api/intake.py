@@ -90,7 +90,8 @@ class Intake:
     async def rebuild(self) -> None:
         """Fold what the journal knows of this server and is not over for good."""
         self.position = await asyncio.to_thread(self._parts.journal.position)
-        self.ledger = await asyncio.to_thread(self._folded, self.position)
+        with uncollected(lasting=True):
+            self.ledger = await asyncio.to_thread(self._folded, self.position)
         told = await asyncio.to_thread(self._parts.journal.cursor, self._server)
         self._cursor = {name: at for name, at in told.items() if "/" not in name}
         self.first_load.weeks = {name: at for name, at in told.items() if "/" in name}
@@ -104,11 +105,6 @@ class Intake:
 
     def _without_past(self, ledger: Ledger) -> Ledger:
         return without_past(ledger, self.horizon.first, self._parts.site.timezone)
-        """Fold everything that the journal knows of this server."""
-        journal, reading = self._parts.journal, self._parts.reading
-        with uncollected(lasting=True):
-            self.ledger = await asyncio.to_thread(lambda: fold(Ledger(), journal.facts(self._server, reading=reading)))
-        self._cursor = dict(await asyncio.to_thread(journal.cursor, self._server))
 
     async def read_all(self) -> Counts:
         """Read the whole horizon; what is absent and answers 404 or 410 to a direct read is deleted.

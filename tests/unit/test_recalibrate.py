@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from twin.durations.recalibrate import BookedCase, CellKey, FinishedCase, Ratio, Recalibration
+from twin.durations.recalibrate import BookedCase, CellKey, Ratio, Recalibration
 
 LONGER = math.log(4 / 3)
 
@@ -12,7 +12,6 @@ LONGER = math.log(4 / 3)
 def told(cases: int, *, booked: float = 90.0, actual: float = 120.0, surgeon: str | None = "s") -> Recalibration:
     recalibration = Recalibration()
     recalibration.learn([BookedCase("p", surgeon, booked, actual)] * cases)
-    recalibration.learn([FinishedCase("p", surgeon, booked, actual)] * cases)
     return recalibration
 
 
@@ -64,7 +63,6 @@ def test_proved_by_later_cases() -> None:
     recalibration = told(20)
     before = recalibration.proposals()[0].proof
     recalibration.learn([BookedCase("p", "s", 90, 90)] * 4)
-    recalibration.learn([FinishedCase("p", "s", 90, 90)] * 4)
     proof = recalibration.proposals()[0].proof
     assert (before.verdict, before.booked_mae) == ("proved", 30.0)
     assert before.proposed_mae < 15
@@ -76,7 +74,6 @@ def test_not_proved() -> None:
     """What raised it was chance: the cases after it are as booked."""
     recalibration = told(8, actual=150)
     recalibration.learn([BookedCase("p", "s", 90, 95)] * 5)
-    recalibration.learn([FinishedCase("p", "s", 90, 95)] * 5)
     assert {proposal.proof.verdict for proposal in recalibration.proposals()} == {"not proved"}
 
 
@@ -89,7 +86,6 @@ def test_decision_starts_anew() -> None:
 def test_nonsense_is_left_out() -> None:
     recalibration = Recalibration()
     recalibration.learn([BookedCase("p", "s", 0, 90), BookedCase("p", "s", 90, 0)])
-    recalibration.learn([FinishedCase("p", "s", 0, 90), FinishedCase("p", "s", 90, 0)])
     assert recalibration.ratio(CellKey("p")) is None
 
 

@@ -36,8 +36,6 @@ class CellKey:
 
 @dataclass(frozen=True, slots=True)
 class BookedCase:
-
-class FinishedCase:
     """What one finished case says about its booking. Minutes, both positive and of the same interval."""
 
     procedure: str
@@ -99,8 +97,6 @@ class _Raised:
     proposed_error: float = 0.0
 
     def judge(self, case: BookedCase) -> None:
-
-    def judge(self, case: FinishedCase) -> None:
         self.n += 1
         self.booked_error += abs(case.actual_min - case.booked_min)
         self.proposed_error += abs(case.actual_min - case.booked_min * self.ratio)
@@ -164,8 +160,6 @@ class _Cell:
     raised: _Raised | None = None
 
     def add(self, case: BookedCase, options: DurationOptions) -> None:
-
-    def add(self, case: FinishedCase, options: DurationOptions) -> None:
         if self.raised is not None:
             self.raised.judge(case)
         self.n += 1
@@ -191,8 +185,6 @@ class Recalibration:
         self._cells: dict[CellKey, _Cell] = {}
 
     def learn(self, cases: Iterable[BookedCase]) -> None:
-
-    def learn(self, cases: Iterable[FinishedCase]) -> None:
         """More finished cases. One whose minutes aren't both positive says nothing of its booking."""
         for case in cases:
             if case.booked_min > 0 and case.actual_min > 0:

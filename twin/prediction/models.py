@@ -48,14 +48,7 @@ def models_of(twins: Iterable[PatientTwin], options: DurationOptions, *, before:
         DurationModel.without_history(options, booked), DurationModel.without_history(options, surgical), options
     )
     done = finished_of(twin for twin in known if before is None or twin.day < before)
-    room = [(models.features(twin), length) for twin in done if (length := room_min(twin)) is not None]
-    learned = (twin for twin in known if twin.status is CaseStatus.DONE and (before is None or twin.day < before))
-    done = sorted(learned, key=_finished)
-    room = [
-        FinishedCase(models.features(twin), length)
-        for twin in done
-        if (length := _length(twin, Milestone.PATIENT_IN_ROOM, Milestone.PATIENT_OUT_OF_ROOM)) is not None
-    ]
+    room = [FinishedCase(models.features(twin), length) for twin in done if (length := room_min(twin)) is not None]
     act = [
         FinishedCase(_surgical(models.features(twin)), length)
         for twin in done
