@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from typer.testing import CliRunner, Result
 
 from api.cli import app
@@ -19,6 +21,13 @@ from twin.journal import Journal
 from twin.timebase import wall_now
 
 NOW = clock("11:24")
+
+
+@pytest.fixture(autouse=True)
+def log_goes_back() -> Iterator[None]:
+    """A command sends the log to the stderr that the runner closes after it."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture
