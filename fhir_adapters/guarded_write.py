@@ -27,6 +27,7 @@ from fhir_adapters.errors import (
     SlowError,
     UnreachableError,
 )
+from fhir_adapters.history import version_texts
 from fhir_adapters.patching import plan_patch, version_of
 from twin.facts import Carried
 from twin.timeline import Annotation, PredictedRoomEnd, PredictedTimeline, WriteOrder, WriteOutcome
@@ -37,7 +38,6 @@ Sleep = Callable[[float], Awaitable[None]]
 TRIES = 3
 _FIRST_WAIT_S = 0.1
 _BACKOFF_S = 5.0
-_HISTORY = (("_count", "20"),)
 _PARTIAL = frozenset({"SUBSETTED", "REDACTED"})
 _NO_PATCH_STATUS = frozenset({405, 415, 501})
 _NO_PATCH = re.compile(rb"(?i)not.{0,20}(supported|implemented|allowed)|unsupported")
@@ -214,12 +214,7 @@ class _Write:
 
     async def _history(self) -> list[_Seen]:
         """The latest versions, newest first; [] where the server offers no history."""
-        try:
-            answer = await self._client.get(f"{self._order.ref}/_history", params=_HISTORY)
-            answer.json()  # refuses what is nested too deep to be looked into
-            bodies = splice.entries(answer.body)
-        except (FhirServerError, ValueError):
-            return []
+        bodies = await version_texts(self._client, self._order.ref)
         seen = [self._seen(Answer(200, {}, body)) for body in bodies]
         found = [one for one in seen if one is not None]
         if all(one.version.isdecimal() for one in found):

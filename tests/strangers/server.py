@@ -212,7 +212,7 @@ class _Handler(BaseHTTPRequestHandler):
             case [kind] if kind in TYPES - self.traits.lacks_types:
                 self._search(kind, self.params, 0)
             case [kind, "_history"] if kind in TYPES - self.traits.lacks_types:
-                self._type_history(kind, datetime.fromisoformat(dict(self.params)["_since"]))
+                self._type_history(kind, dict(self.params).get("_since", "1970-01-01T00:00:00Z"))
             case [kind, one]:
                 self._one(f"{kind}/{one}")
             case [kind, one, "_history"]:
@@ -233,11 +233,16 @@ class _Handler(BaseHTTPRequestHandler):
         if not self.traits.history or ref not in self.it.store.held:
             self._outcome(404, "no history")
             return
+        if "_since" in dict(self.params) and self.traits.history_since != 200:
+            self._outcome(self.traits.history_since, "unknown parameter _since")
+            return
         versions = [version for version in self.it.store.held[ref] if version.resource is not None]
-        entries = [{"resource": version.resource} for version in reversed(versions)]
+        entries = [{"resource": version.resource} for version in versions]
+        entries = entries if self.traits.history_order == "oldest" else entries[::-1]
         self._json(200, {"resourceType": "Bundle", "type": "history", "entry": entries})
 
-    def _type_history(self, kind: str, since: datetime) -> None:
+    def _type_history(self, kind: str, told: str) -> None:
+        since = datetime.fromisoformat(told)
         if self.traits.type_history == "none":
             self._outcome(404, "no history")
             return

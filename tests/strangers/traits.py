@@ -20,6 +20,9 @@ class Traits:
     """How much its clock is ahead."""
     history: bool = True
     """Of one resource."""
+    history_since: Literal[200, 400, 501] = 200
+    """Answer to `_since` on the history of one resource."""
+    history_order: Literal["newest", "oldest"] = "newest"
     type_history: Literal["told", "hapi", "none"] = "told"
     """Deletes with their time, without it and with the version in the url, or no history of a type at all."""
     fhir_version: str = "4.0.1"
