@@ -235,7 +235,7 @@ async def test_waits_as_asked(client: FhirClient, headers: dict[str, str]) -> No
     )
     started = asyncio.get_running_loop().time()
     await client.read("Appointment/1")
-    assert 1 <= asyncio.get_running_loop().time() - started < 2
+    assert 1 <= asyncio.get_running_loop().time() - started < 20
 
 
 @respx.mock
