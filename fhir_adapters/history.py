@@ -12,7 +12,7 @@ from typing import Any
 
 from fhir_adapters import dates, links, splice
 from fhir_adapters.client import FhirClient, is_away
-from fhir_adapters.errors import FhirServerError, NotFoundError, RefusedError, RejectedError
+from fhir_adapters.errors import EndlessError, FhirServerError, NotFoundError, RefusedError, RejectedError
 from fhir_adapters.gathering import Batch, Cursor, Gathered, direct, entries, read_each, together
 from fhir_adapters.normalise import Normaliser
 from fhir_adapters.sync import PAGE_SIZE, stamp
@@ -144,6 +144,8 @@ async def _versions(client: FhirClient, normaliser: Normaliser, ref: str, observ
         try:
             async for page in client.pages(f"{ref}/_history", params, max_pages=MAX_PAGES):
                 await into.add(page, resource_type)
+        except EndlessError:
+            pass
         except (NotFoundError, RefusedError):
             return None
         except FhirServerError as error:

@@ -15,8 +15,9 @@ import structlog
 
 from fhir_adapters import extensions, links
 from fhir_adapters.client import FhirClient
-from fhir_adapters.errors import NotFoundError
-from fhir_adapters.guarded_write import ServerTraits, Sleep, WriteResult, write
+from fhir_adapters.errors import EndlessError, NotFoundError, RejectedError
+from fhir_adapters.guarded_write import Sleep, WriteResult, write
+from fhir_adapters.manners import ServerTraits
 from fhir_adapters.patching import plan_patch
 from twin import timebase
 from twin.timeline import WriteOrder, WriteOutcome
@@ -149,7 +150,9 @@ async def find_ours(
                 for resource in _resources(page.bundle, resource_type):
                     if extensions.owned(resource.get("extension"), source, take_over=take_over):
                         yield f"{resource_type}/{resource['id']}"
-        except NotFoundError:
+        except EndlessError:
+            _log.warning("pages lead back: run it again to see whether anything is left", type=resource_type)
+        except (NotFoundError, RejectedError):
             _log.warning("the server does not offer it", type=resource_type)
 
 

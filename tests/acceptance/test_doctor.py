@@ -113,7 +113,7 @@ def test_not_reached(jumeau: Jumeau) -> None:
 
 @pytest.mark.parametrize(
     "traits",
-    [Traits(refuses=401), Traits(page=2, public="http://fhir.clinic.example"), Traits(html=True)],
+    [Traits(refuses=401), Traits(page=2, astray="http://fhir.clinic.example"), Traits(html=True)],
     ids=["401", "links elsewhere", "html"],
 )
 def test_useless(jumeau: Jumeau, traits: Traits) -> None:

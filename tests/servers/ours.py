@@ -10,7 +10,7 @@ from fhir_adapters.canonical import CANONICAL, PREDICTED_START
 from fhir_adapters.client import FhirClient
 from fhir_adapters.errors import FhirServerError
 from fhir_adapters.extensions import reader
-from fhir_adapters.guarded_write import ServerTraits
+from fhir_adapters.manners import ServerTraits
 from fhir_adapters.splice import untouched
 from fhir_adapters.write_back import WriteResult, find_ours, write
 from tests.servers.bench import Bench, Json, Section, behaviour, resource, status, yes
