@@ -36,7 +36,7 @@ _CLOSED = {
 _COUNT = ("_count", str(PAGE_SIZE))
 _WHOLE: tuple[Sequence[Params], ...] = ([[_COUNT]], [[]])
 """A type without any filter, and without a parameter at all."""
-_NEEDED = frozenset({"Appointment", "Location"})
+NEEDED = frozenset({"Appointment", "Location"})
 """Without them there is no suite."""
 MOVED = "the server calls itself by another address than the base URL; its links are followed at the base URL"
 _NO_FILTERS = frozenset({"_count", "_sort"})
@@ -158,11 +158,11 @@ async def _read_type(
     except NotFoundError:
         if into.answered:
             raise
-        return _left_out(into, f"{resource_type}: the server does not offer it")
+        return Batch(warnings=(f"{resource_type}: the server does not offer it",))
     except (RejectedError, RefusedError) as error:
-        if into.answered or into.since is not None or resource_type in _NEEDED:
+        if into.answered or into.since is not None or resource_type in NEEDED:
             raise  # what could be read before is not left out
-        return _left_out(into, f"{resource_type}: not read: {error}")
+        return Batch(warnings=(f"{resource_type}: not read: {error}",))
     await into.complete(client)
     return into.batch(resource_type)
 
@@ -174,10 +174,6 @@ async def _try(client: FhirClient, into: Gathered, resource_type: str, params: P
     except FhirServerError as error:
         if not may_be_the_search(error):
             raise
-
-
-def _left_out(into: Gathered, warning: str) -> Batch:
-    return Batch(warnings=(*into.warnings, warning))
 
 
 async def _by_one_way(client: FhirClient, into: Gathered, resource_type: str, ways: Sequence[Sequence[Params]]) -> int:
@@ -218,9 +214,9 @@ async def _gather(
                 if page.moved and MOVED not in into.warnings:
                     into.warnings.append(MOVED)
                 await into.add(page, resource_type)
-        except EndlessError as error:
+        except EndlessError:
             into.cut = True
-            into.warnings.append(f"{resource_type}: {error}; what is absent is not taken as deleted")
+            into.warnings.append(f"{resource_type}: its pages do not end; what is absent is not taken as deleted")
             return
         except NotFoundError:
             if number == 0 or attempt == SEARCH_TRIES:

@@ -333,7 +333,7 @@ async def test_pages_that_lead_back_delete_nothing(server: Stranger) -> None:
         server.delete("Appointment/a5")
         server.becomes(loops=True)
         told = await made.read_all()
-        assert any("leads back" in warning for warning in told.warnings)
+        assert any("lead back" in warning for warning in told.warnings)
         assert (await statuses(made))["a5"] is CaseStatus.PLANNED
 
 
