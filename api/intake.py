@@ -151,7 +151,9 @@ class Intake:
         # Before the search: its cursor goes on with it, and what was deleted until then must be known.
         past = await history.read_history(client, normaliser, self._with_history(), overlap_s=overlap_s)
         self._no_history |= past.not_offered
-        batch = await sync.read_changes(client, normaliser, self._cursor, overlap_s=overlap_s, extra=self._extra)
+        batch = await sync.read_changes(
+            client, normaliser, self._cursor, overlap_s=overlap_s, extra=self._extra, horizon=self.horizon
+        )
         await self._take_news(gathering.joined([past.versions, batch]), counts)
         await self._close(past.gone, counts)
         if self._restored:

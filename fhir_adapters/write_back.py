@@ -16,8 +16,9 @@ import structlog
 from fhir_adapters import companion, extensions, links
 from fhir_adapters.beside import Companions
 from fhir_adapters.client import FhirClient
-from fhir_adapters.errors import NotFoundError
-from fhir_adapters.guarded_write import Sleep, write
+from fhir_adapters.errors import EndlessError, NotFoundError, RejectedError
+from fhir_adapters.guarded_write import Sleep, WriteResult, write
+from fhir_adapters.manners import ServerTraits
 from fhir_adapters.outcomes import ServerTraits, WriteResult
 from fhir_adapters.patching import plan_patch
 from twin import timebase
@@ -168,7 +169,9 @@ async def find_ours(
                 for resource in _resources(page.bundle, resource_type):
                     if extensions.owned(resource.get("extension"), source, take_over=take_over):
                         yield f"{resource_type}/{resource['id']}"
-        except NotFoundError:
+        except EndlessError:
+            _log.warning("pages lead back: run it again to see whether anything is left", type=resource_type)
+        except (NotFoundError, RejectedError):
             _log.warning("the server does not offer it", type=resource_type)
 
 

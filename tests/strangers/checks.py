@@ -60,7 +60,7 @@ def his(raw: str) -> Any:
 
 def timeline(resource: Json, at: str, *, valid_min: int = 60) -> dict[str, Quantiles]:
     """P10, P50, P90 by milestone of a carrier, after everything that its profile demands was checked."""
-    _MODELS[resource["resourceType"]].model_validate_json(json.dumps(resource))
+    _is_valid(resource)
     by_url = {one["url"].removeprefix(OURS): one for one in ours(resource)}
     assert len(by_url) == len(ours(resource)), "each at most once"
     assert set(by_url) <= {"predicted-timeline", "predicted-start", "predicted-end"}
@@ -86,9 +86,15 @@ def based_on(resource: Json) -> list[str]:
     return [part["valueString"] for part in found["extension"] if part["url"] == "basedOn"]
 
 
+def _is_valid(resource: Json) -> None:
+    """As FHIR has it, but for the version id, which some servers tell as a number."""
+    meta = {name: str(value) if name == "versionId" else value for name, value in resource["meta"].items()}
+    _MODELS[resource["resourceType"]].model_validate_json(json.dumps({**resource, "meta": meta}))
+
+
 def room_end(resource: Json, at: str) -> tuple[Quantiles, float]:
     """Quantiles of a room's only predicted end, and the probability that it is past its block."""
-    _MODELS["Location"].model_validate_json(json.dumps(resource))
+    _is_valid(resource)
     (found,) = ours(resource)
     assert found["url"] == OURS + "predicted-room-end"
     parts = found["extension"]

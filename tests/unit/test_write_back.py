@@ -333,3 +333,23 @@ async def test_rejected_put_fails_at_once() -> None:
     server.put(text=DELICATE)
     assert (await do(server, order(annotation()))).outcome.reason == "rejected (422)"
     assert server.methods() == ["GET", "PUT"]
+
+
+@pytest.mark.parametrize(("status", "text"), [(404, ""), (406, ""), (500, "oops"), (400, "bad verb"), (422, "")])
+async def test_no_patch_said_in_other_ways(server: Server, status: int, text: str) -> None:
+    server.no_patch_status, server.no_patch_text = status, text
+    traits = ServerTraits()
+    assert (await do(server, order(annotation()), traits)).outcome.status == "written"
+    assert carried(server) == annotation()
+    assert not traits.json_patch
+    before = len(server.requests)
+    assert (await do(server, order(None, "over"), traits)).outcome.status == "written"
+    assert server.methods()[before : before + 2] == ["GET", "PUT"]
+
+
+async def test_patches_are_known_to_work(server: Server) -> None:
+    traits = ServerTraits()
+    await do(server, order(annotation()), traits)
+    server.no_patch_status = 422
+    assert (await do(server, order(None, "over"), traits)).outcome.status == "failed"
+    assert "PUT" not in server.methods()
