@@ -78,8 +78,9 @@ async def generate_period(settings: Settings, plan: PeriodPlan) -> str:
     seconds = monotonic() - started
     where = f"on {plan.to}" if plan.to else f"in {plan.out}"
     known = period.known_at.astimezone(period.zone).isoformat(timespec="minutes")
+    days = "1 day" if len(period.days) == 1 else f"{len(period.days)} days"
     return (
-        f"{done.cases} cases of {len(period.days)} days, {period.first} to {period.last}, as known at {known}: "
+        f"{done.cases} cases of {days}, {period.first} to {period.last}, as known at {known}: "
         f"{done.resources} resources {where} in {seconds:.1f} s, {done.resources / seconds:,.0f} a second"
     )
 

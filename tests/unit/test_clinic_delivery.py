@@ -103,6 +103,14 @@ async def test_load_says_where_it_stopped(statuses: tuple[int, ...], monkeypatch
     assert len(server.taken) == 2
 
 
+def test_nobody_at_the_address() -> None:
+    asked = ["clinic", "generate", "--period", "day", *AT, "--to", "http://127.0.0.1:9/fhir"]
+    told = CliRunner().invoke(app, asked)
+    assert told.exit_code == 3
+    assert "stopped at 0000-places-and-staff" in told.stderr
+    assert told.stderr.count("\n") == 1
+
+
 def test_command_makes_files(tmp_path: Path) -> None:
     asked = ["clinic", "generate", "--period", "week", "--from", "2026-11-16", "--seed", "2", *AT]
     told = CliRunner().invoke(app, [*asked, "--out", str(tmp_path)])
