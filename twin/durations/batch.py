@@ -3,15 +3,17 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twin.durations.case import CaseFeatures, FinishedCase
-from twin.durations.closed_form import WINSOR_Z, Evidence, Floats, Law, grains_of, inflation, law_of
+from twin.durations.closed_form import MOST_HALF_LIVES, WINSOR_Z, Evidence, Floats, Law, grains_of, inflation, law_of
 from twin.durations.model import (
     BIAS,
+    DAY_S,
     NO_TALLY,
     SITE,
     DurationModel,
@@ -225,12 +227,25 @@ def _laws(
 def _weights(model: DurationModel, batch: Batch, learned: Mask) -> tuple[Floats, DurationModel]:
     """Inflation of each case at its instant, and the model with its first and last instants moved on."""
     first, last, half_life = model.first_at, model.last_at, model.options.half_life_days
+    instants = [case.at for case in batch.cases]
+    if first is None and not any(instants):
+        return np.ones(len(batch)), model
+    if learned.all() and last is None and all(instants):
+        return _in_order([at for at in instants if at is not None], model)
     weights = []
-    for case, is_learned in zip(batch.cases, learned.tolist(), strict=True):
-        if is_learned and case.at is not None:
-            first, last = first or case.at, latest_of(last, case.at)
-        weights.append(1.0 if first is None else inflation(days_between(first, case.at or last), half_life))
+    for at, is_learned in zip(instants, learned.tolist(), strict=True):
+        if is_learned and at is not None:
+            first, last = first or at, latest_of(last, at)
+        weights.append(1.0 if first is None else inflation(days_between(first, at or last), half_life))
     return np.array(weights, dtype=np.float64), replace(model, first_at=first, last_at=last)
+
+
+def _in_order(instants: list[datetime], model: DurationModel) -> tuple[Floats, DurationModel]:
+    """The same for a whole history, every case of it dated."""
+    first, half_life = instants[0], model.options.half_life_days
+    days = [(at - first).total_seconds() / DAY_S for at in instants]
+    weights = [math.exp2(min(max(each, 0.0) / half_life, MOST_HALF_LIVES)) for each in days]
+    return grains_of(np.array(weights)), replace(model, first_at=first, last_at=max(instants))
 
 
 def _grown(

@@ -28,6 +28,7 @@ SPECIALTY_WEIGHT = 5.0
 BIAS_WEIGHT = 10.0
 SIGMA0_WEIGHT = 200.0
 WINSOR_Z = 4.0
+MOST_HALF_LIVES = 500.0
 _GRAIN = float(2**22)
 
 
@@ -111,6 +112,6 @@ def grains_of(values: Floats) -> Floats:
 def inflation(days: float, half_life_days: float) -> float:
     """Weight of a case `days` after the first one, relative to the first: newer cases weigh more.
 
-    What has weight n at its own inflation has n/inflation(now) now. Doubles hold 1,000 half-lives.
+    What has weight n at its own inflation has n/inflation(now) now.
     """
-    return grains(math.exp2(min(days / half_life_days, 500.0)))
+    return grains(math.exp2(min(days / half_life_days, MOST_HALF_LIVES)))

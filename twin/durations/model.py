@@ -26,7 +26,7 @@ from twin.durations.regressors import Regressors
 from twin.site import DurationOptions
 
 Key = tuple[str, ...]
-_DAY_S = 86_400.0
+DAY_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +240,7 @@ def _add(tallies: dict[Key, Tally], features: CaseFeatures, value: float, *, wei
 
 def days_between(first: datetime | None, at: datetime | None) -> float:
     """Days from the first instant to another; 0 where one is not known or comes before."""
-    return max((at - first).total_seconds(), 0.0) / _DAY_S if first is not None and at is not None else 0.0
+    return max((at - first).total_seconds(), 0.0) / DAY_S if first is not None and at is not None else 0.0
 
 
 def latest_of(one: datetime | None, other: datetime | None) -> datetime | None:

@@ -1,64 +1,38 @@
-"""`Booked 1h30, takes 2 h`: cases that are booked too short or too long, as proposals that a person decides on.
+""" "Booked 1h30, takes 2 h": when a booking habit is far enough from what happens to be told (design: Durations).
 
-Cell = procedure x surgeon, else procedure. With r = ln(actual/booked) of its n finished cases and W = n + kappa:
-typical ratio = exp(n·r̄/W), its sd (in the logarithm) s/√W, that of the next case s√(1 + 1/W), where
-s² = (nu0·sigma0² + Σ(r - r̄)²)/(nu0 + n). Longer is proposed from 8 cases on when P(ratio > 1.10) >= .95, shorter when
-P(ratio < .90) >= .95. What raised a proposal doesn't prove it: the cases after it do.
-Booked and actual are of the same interval. Surgeons are never ranked: proposals come in the order of their procedures.
+r̄ = mean ln(actual/booked) of a cell (procedure x surgeon, else procedure), W = n + κ, typical ratio = exp(n·r̄/W) with
+sd = s/√W of its logarithm; the next case has sd s√(1 + 1/W). s is the cell's own, drawn to σ0 like that of a procedure.
 """
 
 import math
-import statistics
-from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from scipy import special
 
 from twin.site import DurationOptions
 
-MIN_CASES = 8
-RATIOS = (0.90, 1.10)
-CERTAINTY = 0.95
-PROOF_CASES = 5
-"""Cases after the ones that raised a proposal, from which on it counts as proved or not (guess)."""
-_RECENT = 50
-"""Newest bookings of a cell, of which the median is shown."""
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class CellKey:
-    """A procedure by a surgeon, or by anyone."""
-
-    procedure: str
-    surgeon: str = ""
+LEAST_CASES = 8
+LONGER, SHORTER = 1.10, 0.90
+SURE = 0.95
+_Z80, _Z95 = 1.2815515655446004, 1.959963984540054
 
 
 @dataclass(frozen=True, slots=True)
 class BookedCase:
     """What one finished case says about its booking. Minutes, both positive and of the same interval."""
 
-    procedure: str
-    surgeon: str | None
-    booked_min: float
-    actual_min: float
 
+class Habit:
+    """What the finished cases of a cell say of its booked minutes."""
 
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """Minutes."""
-
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """The cases after a proposal was raised: mean absolute error of booking as usual, and of booking as proposed."""
-
-    n: int
-    booked_mae: float
-    proposed_mae: float
+    cases: int
+    log_ratio: float
+    """Logarithm of the typical actual/booked, shrunk towards none."""
+    weight: float
+    """W"""
+    sd: float
+    """s: of ln(actual/booked) from case to case."""
 
     @property
     def verdict(self) -> str:
@@ -115,40 +89,40 @@ class Ratio:
     s: float
     kappa: float = 3.0
 
-    @property
-    def weight(self) -> float:
-        """W: n and the prior's kappa cases of ratio 1."""
-        return self.n + self.kappa
+    def ratio(self) -> float:
+        """Typical actual/booked."""
+        return math.exp(self.log_ratio)
 
     @property
-    def typical(self) -> float:
-        """exp(n·r̄/W)."""
-        return math.exp(self.n * self.mean / self.weight)
+    def p_longer(self) -> float:
+        """P(the typical ratio is over 1.10)."""
+        return float(special.ndtr((self.log_ratio - math.log(LONGER)) / self._sd_typical))
 
-    def beyond(self, ratio: float) -> float:
-        """P(typical ratio > ratio)."""
-        return float(special.ndtr((math.log(self.typical) - math.log(ratio)) * math.sqrt(self.weight) / self.s))
+    @property
+    def p_shorter(self) -> float:
+        """P(the typical ratio is under 0.90)."""
+        return float(special.ndtr((math.log(SHORTER) - self.log_ratio) / self._sd_typical))
 
-    def typical_interval(self, share: float = 0.95) -> tuple[float, float]:
-        """Central interval of the typical ratio."""
-        return self._interval(share, self.s / math.sqrt(self.weight))
+    @property
+    def proposed(self) -> bool:
+        """Enough cases, and sure enough that the booking is too short or too long."""
+        return self.cases >= LEAST_CASES and max(self.p_longer, self.p_shorter) >= SURE
 
-    def next_interval(self, share: float = 0.80) -> tuple[float, float]:
-        """Central interval of the next case's ratio."""
-        return self._interval(share, self.s * math.sqrt(1 + 1 / self.weight))
+    def typical_min(self, booked_min: float) -> tuple[float, float, float]:
+        """Typical minutes of a case booked so, and the 95 % interval of it."""
+        return self._around(booked_min, _Z95 * self._sd_typical)
 
-    def verdict(self) -> tuple[str, float] | None:
-        """longer or shorter, with its probability; None where there is nothing to propose."""
-        if self.n < MIN_CASES:
-            return None
-        longer, shorter = self.beyond(RATIOS[1]), 1 - self.beyond(RATIOS[0])
-        if longer >= CERTAINTY:
-            return "longer", longer
-        return ("shorter", shorter) if shorter >= CERTAINTY else None
+    def next_min(self, booked_min: float) -> tuple[float, float, float]:
+        """Minutes of the next case booked so, and the 80 % interval of it."""
+        return self._around(booked_min, _Z80 * self.sd * math.sqrt(1 + 1 / self.weight))
 
-    def _interval(self, share: float, sd: float) -> tuple[float, float]:
-        reach = float(special.ndtri(0.5 + share / 2)) * sd
-        return self.typical * math.exp(-reach), self.typical * math.exp(reach)
+    @property
+    def _sd_typical(self) -> float:
+        return self.sd / math.sqrt(self.weight)
+
+    def _around(self, booked_min: float, reach: float) -> tuple[float, float, float]:
+        middle = booked_min * self.ratio
+        return middle, middle * math.exp(-reach), middle * math.exp(reach)
 
 
 @dataclass(slots=True)
@@ -222,3 +196,14 @@ class Recalibration:
             probability=verdict[1],
             proof=cell.raised.proof(),
         )
+
+
+def habit_of(log_ratios: Sequence[float], options: DurationOptions, sigma0: float | None = None) -> Habit:
+    """The habit of a cell from ln(actual/booked) of its finished cases; `sigma0`: the site's, else the default."""
+    n = len(log_ratios)
+    weight = n + options.kappa
+    mean = math.fsum(log_ratios) / n if n else 0.0
+    squares = math.fsum((each - mean) ** 2 for each in log_ratios)
+    prior = options.sigma0 if sigma0 is None else sigma0
+    sd = math.sqrt((options.nu0 * prior * prior + squares) / (options.nu0 + max(n - 1, 0)))
+    return Habit(n, n * mean / weight, weight, sd)
