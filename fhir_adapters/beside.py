@@ -26,7 +26,8 @@ from fhir_adapters.errors import (
     UnreachableError,
 )
 from fhir_adapters.guarded_write import FIRST_WAIT_S, TRIES, Sleep, is_valid_still
-from fhir_adapters.outcomes import ServerTraits, WriteResult, failed
+from fhir_adapters.manners import ServerTraits
+from fhir_adapters.outcomes import WriteResult, failed
 from twin.facts import Carried
 from twin.timeline import WriteOrder, WriteOutcome
 

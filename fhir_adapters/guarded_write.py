@@ -24,9 +24,9 @@ from fhir_adapters.errors import (
     SlowError,
     UnreachableError,
 )
-from fhir_adapters.outcomes import ServerTraits, WriteResult, failed
 from fhir_adapters.history import version_texts
 from fhir_adapters.manners import REFUSALS, ServerTraits, says_no_patch
+from fhir_adapters.outcomes import WriteResult, failed
 from fhir_adapters.patching import plan_patch, version_of
 from twin.facts import Carried
 from twin.timeline import Annotation, PredictedRoomEnd, PredictedTimeline, WriteOrder, WriteOutcome
@@ -36,23 +36,7 @@ Sleep = Callable[[float], Awaitable[None]]
 
 TRIES = 3
 FIRST_WAIT_S = 0.1
-_HISTORY = (("_count", "20"),)
-_FIRST_WAIT_S = 0.1
-_BACKOFF_S = 5.0
 _PARTIAL = frozenset({"SUBSETTED", "REDACTED"})
-
-
-
-@dataclass(frozen=True, slots=True)
-class WriteResult:
-    """What became of an order. `body` is the newest representation seen after a write, to be read like any version.
-
-    `patch` is the patch of a dry run, whose outcome has the status `planned`.
-    """
-
-    outcome: WriteOutcome
-    body: Json | None = None
-    patch: list[Json] | None = None
 
 
 async def write(
@@ -360,15 +344,7 @@ def _list(meta: object, name: str) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _says_no_patch(error: FhirServerError) -> bool:
-    if error.status in _NO_PATCH_STATUS:
-        return True
-    return error.status == 400 and bool(_NO_PATCH.search(error.body)) and bool(_ABOUT_PATCH.search(error.body))
-
-
 def is_valid_still(carried: Annotation, wanted: Annotation, *, renewal: bool) -> bool:
-
-def _is_valid_still(carried: Annotation, wanted: Annotation, *, renewal: bool) -> bool:
     """True where what the server carries needs no renewal; by a third of its validity unless one was ordered."""
     pairs = zip(_dated(carried), _dated(wanted), strict=True)
     return all(_lasts(one, other, renewal=renewal) for one, other in pairs)

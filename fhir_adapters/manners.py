@@ -12,6 +12,10 @@ REFUSALS = (400, 422, 500)
 """What servers answer to a failed `test`, and to a patch that they don't understand."""
 _NO_PATCH = re.compile(rb"(?i)not.{0,20}(supported|implemented|allowed)|unsupported")
 _ABOUT_PATCH = re.compile(rb"(?i)patch|content.?type|media.?type")
+_REFUSED = (
+    "the server refuses our extensions: nothing is annotated any more until the program starts again; make their "
+    'profiles known to the server, or set write_back.mode = "companion": predictions in resources of our own'
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -26,15 +30,23 @@ class ServerTraits:
     if_match: bool | None = None
     """True once it refused a stale version, False once it let an update be overwritten, None not known."""
     refuses: dict[str, str] = field(default_factory=dict)
-    """Why resources of a type are no longer written: the server drops or refuses our extensions on them."""
+    """Why resources of a type are no longer written: the server drops our extensions on them, or has no such type."""
+    off: str | None = None
+    """Why nothing is annotated any more: the server refused our extensions. What is there may still be taken off."""
     pause_s: float = 0.0
     """How long the server wants to be, or had better be, left alone, said by the last write."""
 
     def refuse(self, resource_type: str, reason: str) -> None:
         """Resources of a type are no longer written; said once."""
         if resource_type not in self.refuses:
-            _log.warning(f"{resource_type} is no longer annotated: {reason}")
+            _log.warning(f"{resource_type} is no longer written: {reason}")
         self.refuses[resource_type] = reason
+
+    def turn_off(self) -> None:
+        """Nothing is annotated any more; said once."""
+        if self.off is None:
+            _log.error(_REFUSED)
+        self.off = _REFUSED
 
     def has_no_json_patch(self) -> None:
         """Whole resources are written from now on."""
@@ -46,6 +58,15 @@ class ServerTraits:
         if self.if_match is not False:
             _log.warning("the server ignores If-Match: it accepted a write over a version that we had not seen")
         self.if_match = False
+
+    @property
+    def complaints(self) -> list[str]:
+        """What a person has to know of writing to the server."""
+        said = [self.off] if self.off else []
+        said += [f"{name} is no longer written: {reason}" for name, reason in sorted(self.refuses.items())]
+        if self.if_match is False:
+            said.append("the server ignores If-Match: what is written is read again and compared")
+        return said
 
 
 def says_no_patch(error: FhirServerError) -> bool:

@@ -54,8 +54,6 @@ async def read_horizon(
     """Everything of the horizon, a day of margin on both sides; the types are read concurrently.
 
     What is over without a date counts where it was written since the day `closed_since`, else since the horizon began.
-    `extra` gives more search parameters per type. A type whose filters the server refuses (400) is read whole; one that
-    it doesn't know (404) is left out, and both are warned about. Raises FhirServerError, also where it knows none.
     `extra` gives more search parameters per type. A type whose filters the server refuses is read whole; one that it
     doesn't know, Encounters or Procedures that we may not see are left out, and both are warned about. Raises
     FhirServerError, also where it knows none.
@@ -66,10 +64,8 @@ async def read_horizon(
             client,
             Gathered(normaliser, observed_at),
             name,
-            _searches(name, horizon, given.get(name, ())),
-            optional=_recently_closed(name, closed_since or horizon.first, given.get(name, ())),
             [_searches(name, horizon, given.get(name, ())), *_WHOLE],
-            optional=_recently_closed(name, horizon, given.get(name, ())),
+            optional=_recently_closed(name, closed_since or horizon.first, given.get(name, ())),
         )
         for name in CLINICAL_TYPES
     )

@@ -17,9 +17,9 @@ from fhir_adapters import companion, extensions, links
 from fhir_adapters.beside import Companions
 from fhir_adapters.client import FhirClient
 from fhir_adapters.errors import EndlessError, NotFoundError, RejectedError
-from fhir_adapters.guarded_write import Sleep, WriteResult, write
+from fhir_adapters.guarded_write import Sleep, write
 from fhir_adapters.manners import ServerTraits
-from fhir_adapters.outcomes import ServerTraits, WriteResult
+from fhir_adapters.outcomes import WriteResult
 from fhir_adapters.patching import plan_patch
 from twin import timebase
 from twin.timeline import WriteOrder, WriteOutcome

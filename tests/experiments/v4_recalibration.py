@@ -7,7 +7,7 @@ import numpy as np
 from tests.experiments import Figure
 from tests.experiments.g0 import complications
 from twin.durations.closed_form import Floats
-from twin.durations.recalibrate import LEAST_CASES, habit_of
+from twin.durations.recalibrate import MIN_CASES, ratio_of
 from twin.site import DurationOptions
 
 CELLS, LOOKS, CV = 5_000, 40, 0.30
@@ -43,8 +43,10 @@ def _noise(rng: np.random.Generator, size: tuple[int, ...]) -> Floats:
 
 
 def _first_look(log_ratios: list[float], options: DurationOptions, sigma0: float) -> float:
-    for n in range(LEAST_CASES, len(log_ratios) + 1):
-        habit = habit_of(log_ratios[:n], options, sigma0)
-        if habit.proposed and habit.log_ratio > 0:
+    for n in range(MIN_CASES, len(log_ratios) + 1):
+        mean = math.fsum(log_ratios[:n]) / n
+        squares = math.fsum((each - mean) ** 2 for each in log_ratios[:n])
+        verdict = ratio_of(n, mean, squares, options, sigma0).verdict()
+        if verdict and verdict[0] == "longer":
             return n
     return math.inf

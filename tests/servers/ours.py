@@ -11,7 +11,6 @@ from fhir_adapters.client import FhirClient
 from fhir_adapters.errors import FhirServerError
 from fhir_adapters.extensions import reader
 from fhir_adapters.manners import ServerTraits
-from fhir_adapters.outcomes import ServerTraits
 from fhir_adapters.splice import untouched
 from fhir_adapters.write_back import WriteResult, find_ours, write
 from tests.servers.bench import Bench, Json, Section, behaviour, resource, status, yes

@@ -13,7 +13,8 @@ from fhir_adapters.canonical import PATIENT_OF
 from fhir_adapters.client import FhirClient
 from fhir_adapters.companion import TYPE, assessment, carrier_of
 from fhir_adapters.extensions import InvalidAnnotationError
-from fhir_adapters.outcomes import ServerTraits, WriteResult
+from fhir_adapters.manners import ServerTraits
+from fhir_adapters.outcomes import WriteResult
 from tests.unit.fhir_fake import BASE, NOW, OTHER, PARIS, REF, SOURCE, annotation
 from twin.timeline import Annotation, WriteOrder
 

@@ -1,4 +1,4 @@
-"""Golden values of "booked 1h30, takes 2 h" (design)."""
+"""Booked 1h30, takes 2 h: the rule, its golden values (MODEL), and what proves a proposal."""
 
 import math
 
@@ -15,31 +15,24 @@ def told(cases: int, *, booked: float = 90.0, actual: float = 120.0, surgeon: st
     return recalibration
 
 
-from twin.durations.recalibrate import Habit, habit_of
-from twin.site import DurationOptions
+@pytest.mark.parametrize(
+    ("n", "typical", "low", "high", "probability"), [(8, 111, 93, 132, 0.896), (12, 113, 97, 132, 0.959)]
+)
+def test_golden_typical(n: int, typical: int, low: int, high: int, probability: float) -> None:
+    ratio = Ratio(n, LONGER, 0.30)
+    assert round(90 * ratio.typical) == typical
+    assert [round(90 * each) for each in ratio.typical_interval()] == [low, high]
+    assert ratio.beyond(1.10) == pytest.approx(probability, abs=5e-4)
 
 
-def _golden(n: int) -> Habit:
-    return Habit(n, n * math.log(4 / 3) / (n + 3), n + 3, 0.30)
+def test_golden_next_case() -> None:
+    assert [90 * each for each in Ratio(12, LONGER, 0.30).next_interval()] == pytest.approx([76, 168], abs=0.6)
 
 
-@pytest.mark.parametrize(("n", "p", "proposed"), [(8, 0.896, False), (11, 0.9485, False), (12, 0.959, True)])
-def test_golden_probability(n: int, p: float, proposed: bool) -> None:
-    assert _golden(n).p_longer == pytest.approx(p, abs=5e-4)
-    assert _golden(n).proposed is proposed
-
-
-def test_golden_intervals() -> None:
-    assert _golden(8).typical_min(90) == pytest.approx((111, 93, 132), abs=0.6)
-    assert _golden(12).typical_min(90) == pytest.approx((113, 97, 132), abs=0.6)
-    assert _golden(12).next_min(90)[1:] == pytest.approx((76, 168), abs=0.6)
-
-
-def test_few_cases_are_never_proposed() -> None:
-    options = DurationOptions()
-    assert not habit_of([0.7] * 7, options).proposed
-    assert habit_of([0.7] * 8, options).proposed
-    assert habit_of([-0.7] * 8, options).p_shorter > 0.99
+@pytest.mark.parametrize(("n", "proposed"), [(11, False), (12, True)])
+def test_golden_verdict(n: int, proposed: bool) -> None:
+    assert (Ratio(n, LONGER, 0.30).verdict() is not None) is proposed
+    assert Ratio(11, LONGER, 0.30).beyond(1.10) == pytest.approx(0.9485, abs=5e-5)
 
 
 def test_two_cases_are_no_trend() -> None:
@@ -101,9 +94,3 @@ def test_intervals_are_around_typical() -> None:
     assert proposal.next_case.low < proposal.typical.low < proposal.typical_min < proposal.typical.high
     assert proposal.typical.high < proposal.next_case.high
     assert proposal.booked_min == 90
-
-
-def test_no_case_is_no_habit() -> None:
-    nothing = habit_of([], DurationOptions())
-    assert (nothing.cases, nothing.ratio, nothing.sd) == (0, 1.0, pytest.approx(0.30))
-    assert not nothing.proposed

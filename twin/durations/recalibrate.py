@@ -1,38 +1,65 @@
-""" "Booked 1h30, takes 2 h": when a booking habit is far enough from what happens to be told (design: Durations).
+"""`Booked 1h30, takes 2 h`: cases that are booked too short or too long, as proposals that a person decides on.
 
-r̄ = mean ln(actual/booked) of a cell (procedure x surgeon, else procedure), W = n + κ, typical ratio = exp(n·r̄/W) with
-sd = s/√W of its logarithm; the next case has sd s√(1 + 1/W). s is the cell's own, drawn to σ0 like that of a procedure.
+Cell = procedure x surgeon, else procedure. With r = ln(actual/booked) of its n finished cases and W = n + kappa:
+typical ratio = exp(n·r̄/W), its sd (in the logarithm) s/√W, that of the next case s√(1 + 1/W), where
+s² = (nu0·sigma0² + Σ(r - r̄)²)/(nu0 + n - 1), sigma0 of all procedures. Longer is proposed from 8 cases on when P(ratio > 1.10) >= .95, shorter when
+P(ratio < .90) >= .95. What raised a proposal doesn't prove it: the cases after it do.
+Booked and actual are of the same interval. Surgeons are never ranked: proposals come in the order of their procedures.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+import statistics
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from scipy import special
 
 from twin.site import DurationOptions
 
-LEAST_CASES = 8
-LONGER, SHORTER = 1.10, 0.90
-SURE = 0.95
-_Z80, _Z95 = 1.2815515655446004, 1.959963984540054
+MIN_CASES = 8
+RATIOS = (0.90, 1.10)
+CERTAINTY = 0.95
+PROOF_CASES = 5
+"""Cases after the ones that raised a proposal, from which on it counts as proved or not (guess)."""
+_PRIOR_CASES = 200
+_RECENT = 50
+"""Newest bookings of a cell, of which the median is shown."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class CellKey:
+    """A procedure by a surgeon, or by anyone."""
+
+    procedure: str
+    surgeon: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class BookedCase:
     """What one finished case says about its booking. Minutes, both positive and of the same interval."""
 
+    procedure: str
+    surgeon: str | None
+    booked_min: float
+    actual_min: float
 
-class Habit:
-    """What the finished cases of a cell say of its booked minutes."""
 
-    cases: int
-    log_ratio: float
-    """Logarithm of the typical actual/booked, shrunk towards none."""
-    weight: float
-    """W"""
-    sd: float
-    """s: of ln(actual/booked) from case to case."""
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Minutes."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """The cases after a proposal was raised: mean absolute error of booking as usual, and of booking as proposed."""
+
+    n: int
+    booked_mae: float
+    proposed_mae: float
 
     @property
     def verdict(self) -> str:
@@ -89,40 +116,46 @@ class Ratio:
     s: float
     kappa: float = 3.0
 
-    def ratio(self) -> float:
-        """Typical actual/booked."""
-        return math.exp(self.log_ratio)
+    @property
+    def weight(self) -> float:
+        """W: n and the prior's kappa cases of ratio 1."""
+        return self.n + self.kappa
 
     @property
-    def p_longer(self) -> float:
-        """P(the typical ratio is over 1.10)."""
-        return float(special.ndtr((self.log_ratio - math.log(LONGER)) / self._sd_typical))
+    def typical(self) -> float:
+        """exp(n·r̄/W)."""
+        return math.exp(self.n * self.mean / self.weight)
 
-    @property
-    def p_shorter(self) -> float:
-        """P(the typical ratio is under 0.90)."""
-        return float(special.ndtr((math.log(SHORTER) - self.log_ratio) / self._sd_typical))
+    def beyond(self, ratio: float) -> float:
+        """P(typical ratio > ratio)."""
+        return float(special.ndtr((math.log(self.typical) - math.log(ratio)) * math.sqrt(self.weight) / self.s))
 
-    @property
-    def proposed(self) -> bool:
-        """Enough cases, and sure enough that the booking is too short or too long."""
-        return self.cases >= LEAST_CASES and max(self.p_longer, self.p_shorter) >= SURE
+    def typical_interval(self, share: float = 0.95) -> tuple[float, float]:
+        """Central interval of the typical ratio."""
+        return self._interval(share, self.s / math.sqrt(self.weight))
 
-    def typical_min(self, booked_min: float) -> tuple[float, float, float]:
-        """Typical minutes of a case booked so, and the 95 % interval of it."""
-        return self._around(booked_min, _Z95 * self._sd_typical)
+    def next_interval(self, share: float = 0.80) -> tuple[float, float]:
+        """Central interval of the next case's ratio."""
+        return self._interval(share, self.s * math.sqrt(1 + 1 / self.weight))
 
-    def next_min(self, booked_min: float) -> tuple[float, float, float]:
-        """Minutes of the next case booked so, and the 80 % interval of it."""
-        return self._around(booked_min, _Z80 * self.sd * math.sqrt(1 + 1 / self.weight))
+    def verdict(self) -> tuple[str, float] | None:
+        """longer or shorter, with its probability; None where there is nothing to propose."""
+        if self.n < MIN_CASES:
+            return None
+        longer, shorter = self.beyond(RATIOS[1]), 1 - self.beyond(RATIOS[0])
+        if longer >= CERTAINTY:
+            return "longer", longer
+        return ("shorter", shorter) if shorter >= CERTAINTY else None
 
-    @property
-    def _sd_typical(self) -> float:
-        return self.sd / math.sqrt(self.weight)
+    def _interval(self, share: float, sd: float) -> tuple[float, float]:
+        reach = float(special.ndtri(0.5 + share / 2)) * sd
+        return self.typical * math.exp(-reach), self.typical * math.exp(reach)
 
-    def _around(self, booked_min: float, reach: float) -> tuple[float, float, float]:
-        middle = booked_min * self.ratio
-        return middle, middle * math.exp(-reach), middle * math.exp(reach)
+
+def ratio_of(n: int, mean: float, squares: float, options: DurationOptions, sigma0: float) -> Ratio:
+    """From the count, mean and summed squared deviations of r; `sigma0` is the site's spread of one case."""
+    s = math.sqrt((options.nu0 * sigma0**2 + squares) / (options.nu0 + max(n - 1, 0)))
+    return Ratio(n, mean, s, options.kappa)
 
 
 @dataclass(slots=True)
@@ -133,7 +166,7 @@ class _Cell:
     booked: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
     raised: _Raised | None = None
 
-    def add(self, case: BookedCase, options: DurationOptions) -> None:
+    def add(self, case: BookedCase, options: DurationOptions, sigma0: float) -> None:
         if self.raised is not None:
             self.raised.judge(case)
         self.n += 1
@@ -142,13 +175,12 @@ class _Cell:
         self.mean += away / self.n
         self.squares += away * (value - self.mean)
         self.booked.append(case.booked_min)
-        if self.raised is None and self.ratio(options).verdict():
-            self.raised = _Raised(self.ratio(options).typical)
+        ratio = self.ratio(options, sigma0)
+        if self.raised is None and ratio.verdict():
+            self.raised = _Raised(ratio.typical)
 
-    def ratio(self, options: DurationOptions) -> Ratio:
-        nu0 = options.nu0
-        s = math.sqrt((nu0 * options.sigma0**2 + self.squares) / (nu0 + self.n))
-        return Ratio(self.n, self.mean, s, options.kappa)
+    def ratio(self, options: DurationOptions, sigma0: float) -> Ratio:
+        return ratio_of(self.n, self.mean, self.squares, options, sigma0)
 
 
 class Recalibration:
@@ -157,13 +189,24 @@ class Recalibration:
     def __init__(self, options: DurationOptions | None = None) -> None:
         self._options = options or DurationOptions()
         self._cells: dict[CellKey, _Cell] = {}
+        self._n = 0
+        self._squares = 0.0
 
     def learn(self, cases: Iterable[BookedCase]) -> None:
         """More finished cases. One whose minutes aren't both positive says nothing of its booking."""
         for case in cases:
             if case.booked_min > 0 and case.actual_min > 0:
                 for key in {CellKey(case.procedure, case.surgeon or ""), CellKey(case.procedure)}:
-                    self._cells.setdefault(key, _Cell()).add(case, self._options)
+                    cell = self._cells.setdefault(key, _Cell())
+                    before = cell.squares
+                    cell.add(case, self._options, self.sigma0)
+                    if not key.surgeon:
+                        self._n, self._squares = self._n + 1, self._squares + cell.squares - before
+
+    @property
+    def sigma0(self) -> float:
+        """Spread of one case over all procedures, in the logarithm: (200·.30² + Σ squares)/(200 + Σn), its root."""
+        return math.sqrt((_PRIOR_CASES * self._options.sigma0**2 + self._squares) / (_PRIOR_CASES + self._n))
 
     def decide(self, cell: CellKey) -> None:
         """A person has accepted, changed or refused: the cell starts anew, by the cases after the decision."""
@@ -177,10 +220,10 @@ class Recalibration:
     def ratio(self, cell: CellKey) -> Ratio | None:
         """What the cases of a cell tell; None for a cell without a case."""
         held = self._cells.get(cell)
-        return held.ratio(self._options) if held else None
+        return held.ratio(self._options, self.sigma0) if held else None
 
     def _proposal(self, key: CellKey, cell: _Cell) -> Proposal | None:
-        ratio = cell.ratio(self._options)
+        ratio = cell.ratio(self._options, self.sigma0)
         verdict = ratio.verdict()
         if verdict is None or cell.raised is None:
             return None
@@ -196,14 +239,3 @@ class Recalibration:
             probability=verdict[1],
             proof=cell.raised.proof(),
         )
-
-
-def habit_of(log_ratios: Sequence[float], options: DurationOptions, sigma0: float | None = None) -> Habit:
-    """The habit of a cell from ln(actual/booked) of its finished cases; `sigma0`: the site's, else the default."""
-    n = len(log_ratios)
-    weight = n + options.kappa
-    mean = math.fsum(log_ratios) / n if n else 0.0
-    squares = math.fsum((each - mean) ** 2 for each in log_ratios)
-    prior = options.sigma0 if sigma0 is None else sigma0
-    sd = math.sqrt((options.nu0 * prior * prior + squares) / (options.nu0 + max(n - 1, 0)))
-    return Habit(n, n * mean / weight, weight, sd)
