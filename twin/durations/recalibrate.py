@@ -2,8 +2,9 @@
 
 Cell = procedure x surgeon, else procedure. With r = ln(actual/booked) of its n finished cases and W = n + kappa:
 typical ratio = exp(n·r̄/W), its sd (in the logarithm) s/√W, that of the next case s√(1 + 1/W), where
-s² = (nu0·sigma0² + Σ(r - r̄)²)/(nu0 + n - 1), sigma0 of all procedures. Longer is proposed from 8 cases on when P(ratio > 1.10) >= .95, shorter when
-P(ratio < .90) >= .95. What raised a proposal doesn't prove it: the cases after it do.
+s² = (nu0·sigma0² + Σ(r - r̄)²)/(nu0 + n - 1), sigma0 of all procedures. Longer is proposed from 8 cases on when
+P(ratio > 1.10) >= .95, shorter when P(ratio < .90) >= .95. What raised a proposal doesn't prove it: the cases after it
+do.
 Booked and actual are of the same interval. Surgeons are never ranked: proposals come in the order of their procedures.
 """
 
