@@ -1,4 +1,4 @@
-"""A period in files and on a server: whole or not at all, in order, tried again, said in one line."""
+"""A period in files and on a server: whole or not at all, in order, tried again."""
 
 import json
 from datetime import date, datetime, timedelta
@@ -8,9 +8,7 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
-from typer.testing import CliRunner
 
-from api.cli import app
 from fhir_adapters.client import FhirClient
 from fhir_adapters.errors import FhirServerError
 from fixtures.clinic import delivery
@@ -20,7 +18,6 @@ from fixtures.clinic.period import Period
 PARIS = ZoneInfo("Europe/Paris")
 FIRST = date(2026, 11, 20)
 PERIOD = Period(FIRST, FIRST + timedelta(days=2), PARIS, 0, datetime(2026, 11, 24, 12, tzinfo=PARIS))
-AT = ["--at", "2026-11-24T12:00+01:00"]
 
 
 class Server:
@@ -101,44 +98,3 @@ async def test_load_says_where_it_stopped(statuses: tuple[int, ...], monkeypatch
         with pytest.raises(FhirServerError, match=r"stopped at 2026-11-21.*same command again"):
             await load_period(client, PERIOD, silent)
     assert len(server.taken) == 2
-
-
-def test_nobody_at_the_address() -> None:
-    asked = ["clinic", "generate", "--period", "day", *AT, "--to", "http://127.0.0.1:9/fhir"]
-    told = CliRunner().invoke(app, asked)
-    assert told.exit_code == 3
-    assert "stopped at 0000-places-and-staff" in told.stderr
-    assert told.stderr.count("\n") == 1
-
-
-def test_command_makes_files(tmp_path: Path) -> None:
-    asked = ["clinic", "generate", "--period", "week", "--from", "2026-11-16", "--seed", "2", *AT]
-    told = CliRunner().invoke(app, [*asked, "--out", str(tmp_path)])
-    assert told.exit_code == 0, told.output
-    assert "cases of 7 days, 2026-11-16 to 2026-11-22, as known at 2026-11-24T12:00+01:00" in told.stdout
-    assert told.stderr == ""
-
-
-def test_period_ends_today(tmp_path: Path) -> None:
-    asked = ["clinic", "generate", "--period", "day", *AT, "--format", "transactions", "--out", str(tmp_path)]
-    assert CliRunner().invoke(app, asked).exit_code == 0
-    assert (tmp_path / "2026-11-24.json").exists()
-
-
-@pytest.mark.parametrize(
-    ("asked", "said"),
-    [
-        (["--period", "week"], "--out DIR or --to URL"),
-        (["--out", "x", "--at", "2026-11-24"], "say --period"),
-        (["--out", "x", "--period", "week", "--rooms", "3"], "whole clinic"),
-        (["--out", "x", "--period", "year", "--day", "2200-01-01"], "2011 to 2099"),
-        (["--out", "pyproject.toml", "--period", "day"], "can't be written"),
-        (["--out", "pyproject.toml"], "can't be written"),
-        (["--to", "ftp://x", "--period", "day"], "http"),
-    ],
-)
-def test_refusals(asked: list[str], said: str) -> None:
-    told = CliRunner().invoke(app, ["clinic", "generate", *asked])
-    assert told.exit_code == 2
-    assert said in told.stderr
-    assert told.stderr.count("\n") == 1

@@ -144,7 +144,7 @@ def test_list_with_an_unbooked_case() -> None:
         booking("late", "08:30", "09:00", patient="p4"),
         booking("b", "10:15", "11:00", patient="p2"),
         stay("e", ("salle-1", "09:02", "09:40"), booked="a"),
-        stay("u", ("urgences", "09:20", ""), patient="p3"),
+        stay("u", ("urgences", "09:20", ""), patient="p3", start="09:20"),
         act("urgent", patient="p3", encounter="u"),
         places=(*PLACES, location("Urgences", id="urgences")),
     )
