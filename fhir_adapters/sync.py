@@ -218,7 +218,9 @@ async def _gather(
                 await into.add(page, resource_type)
         except EndlessError:
             into.cut = True
-            into.warnings.append(f"{resource_type}: its pages do not end; what is absent is not taken as deleted")
+            into.warnings.append(
+                f"{resource_type}: its pages lead back or do not end; what is absent is not taken as deleted"
+            )
             return
         except NotFoundError:
             if number == 0 or attempt == SEARCH_TRIES:

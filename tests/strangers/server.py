@@ -1,18 +1,18 @@
 """A stranger over HTTP on 127.0.0.1."""
 
 import gzip
-import socket
 import time
 import uuid
 from dataclasses import replace
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from threading import Lock, Thread
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from tests.strangers import patches, text
+from tests.strangers.listening import Listening
 from tests.strangers.store import Json, Store, Version
 from tests.strangers.traits import Traits
 
@@ -92,7 +92,7 @@ class Stranger:
 
     def start(self) -> None:
         """Listen, on the port of before where there was one."""
-        self._http = _Listening(("127.0.0.1", self.port), _Handler)
+        self._http = Listening(("127.0.0.1", self.port), _Handler)
         self._http.stranger = self
         self.port = int(self._http.server_address[1])
         self._thread = Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -115,38 +115,8 @@ class Stranger:
         self.stop()
 
 
-class _Listening(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    stranger: Stranger
-
-    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
-        self._open: set[socket.socket] = set()
-        super().__init__(address, handler)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Connections are remembered: a server that goes away takes them along."""
-        self._open.add(request)
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        self._open.discard(request)
-        super().shutdown_request(request)
-
-    def hang_up(self) -> None:
-        """Close what is open."""
-        for one in list(self._open):
-            try:
-                one.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # gone already
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no news."""
-
-
 class _Handler(BaseHTTPRequestHandler):
-    server: _Listening
+    server: Listening
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # headers and body are sent apart: without it each answer waits for 40 ms
 

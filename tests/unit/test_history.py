@@ -1,5 +1,6 @@
 """Histories of types as servers tell them, and what is made of entries without a resource."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -156,6 +157,7 @@ async def test_versions_without_since(status: int) -> None:
 async def test_texts_newest_first(status: Literal[200, 400], order: Literal["newest", "oldest"]) -> None:
     traits = Traits(history_since=status, history_order=order, version_ids="uuid")
     with Stranger(traits, location("s1", "Salle 1")) as server:
+        await asyncio.sleep(0.01)  # told in milliseconds: both must differ
         server.edit("Location/s1", name="Salle 2")
         async with FhirClient(server.url) as made:
             names = [json.loads(text)["name"] for text in await version_texts(made, "Location/s1")]
