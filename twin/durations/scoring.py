@@ -55,7 +55,10 @@ def crps(quantiles: Floats, actual_min: Floats) -> Floats:
 
 
 def per_case(quantiles: Floats, actual_min: Floats) -> Floats:
-    """From quantiles (cases x LEVELS, or x 1 for a point forecast), by case: absolute error, within 20 %, CRPS, pinball, in the 50, 80 and 90 % band, actual - median."""
+    """By case: absolute error, within 20 %, CRPS, pinball, in the 50, 80 and 90 % band, actual - median.
+
+    From quantiles (cases x LEVELS, or x 1 for a point forecast).
+    """
     is_point = quantiles.shape[1] == 1
     p5, p10, p25, p50, p75, p90, p95 = (
         np.repeat(quantiles, 7, axis=1).T if is_point else quantiles[:, len(MIDPOINTS) :].T
