@@ -21,6 +21,8 @@ class Figure:
     @property
     def mark(self) -> str:
         """The mark for a person."""
+        if self.low == -self.high == float("-inf"):
+            return "none"
         if self.low == float("-inf"):
             return f"≤ {self.high:g}"
         return f"≥ {self.low:g}" if self.high == float("inf") else f"{self.low:g} – {self.high:g}"

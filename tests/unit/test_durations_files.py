@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import structlog
 from typer.testing import CliRunner
 
 from api.cli import app
@@ -136,6 +137,7 @@ def _run(tmp_path: Path, text: str, *arguments: str) -> tuple[int, str]:
     file = tmp_path / "cases.csv"
     file.write_text(text)
     done = CliRunner().invoke(app, ["durations", *arguments[:1], str(file), *arguments[1:]])
+    structlog.reset_defaults()  # the command had it write to the runner's stderr, which is closed now
     return done.exit_code, done.stdout
 
 

@@ -55,13 +55,20 @@ def crps(quantiles: Floats, actual_min: Floats) -> Floats:
 
 
 def per_case(quantiles: Floats, actual_min: Floats) -> Floats:
-    """By case: absolute error, within 20 %, CRPS, pinball, in the 50, 80 and 90 % band, actual - median."""
-    p5, p10, p25, p50, p75, p90, p95 = quantiles[:, len(MIDPOINTS) :].T
+    """By case: absolute error, within 20 %, CRPS, pinball, in the 50, 80 and 90 % band, actual - median.
+
+    From quantiles (cases x LEVELS, or x 1 for a point forecast).
+    """
+    is_point = quantiles.shape[1] == 1
+    p5, p10, p25, p50, p75, p90, p95 = (
+        np.repeat(quantiles, 7, axis=1).T if is_point else quantiles[:, len(MIDPOINTS) :].T
+    )
     missed = actual_min - p50
     pinball = (_pinball(p10, actual_min, 0.1) + _pinball(p50, actual_min, 0.5) + _pinball(p90, actual_min, 0.9)) / 3
     bands = [(low <= actual_min) & (actual_min <= high) for low, high in ((p25, p75), (p10, p90), (p5, p95))]
     close = np.abs(missed) <= 0.2 * actual_min
-    return np.column_stack([np.abs(missed), close, crps(quantiles, actual_min), pinball, *bands, missed])
+    spread = np.abs(missed) if is_point else crps(quantiles, actual_min)
+    return np.column_stack([np.abs(missed), close, spread, pinball, *bands, missed])
 
 
 def scores_of(parts: Iterable[Floats]) -> Scores:

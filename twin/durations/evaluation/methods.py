@@ -1,4 +1,4 @@
-"""The methods that are compared. Each tells, for a split, the quantiles (cases x LEVELS) of what it predicts."""
+"""The methods that are compared. Each tells, for a split, the quantiles (cases x LEVELS, or x 1: a point)."""
 
 import statistics
 from collections import defaultdict, deque
@@ -29,7 +29,7 @@ class Method(Protocol):
 
 
 def _point(minutes: Sequence[float]) -> Floats:
-    return np.repeat(np.array(minutes, dtype=np.float64)[:, None], len(LEVELS), axis=1)
+    return np.array(minutes, dtype=np.float64)[:, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Booked:
     batch: Batch
 
     def forecast(self, split: Split) -> Floats:
-        """All quantiles the same."""
+        """One column: all quantiles the same."""
         return _point([self.batch.cases[each].features.booked_min or np.nan for each in split.predicted.tolist()])
 
 
@@ -95,7 +95,7 @@ class Median:
     by_surgeon: bool = False
 
     def forecast(self, split: Split) -> Floats:
-        """All quantiles the same."""
+        """One column: all quantiles the same."""
         groups = _Groups([self._keys(number) for number in range(len(self.batch))], np.exp(self.batch.y))
         groups.learn(split.known)
         parts: list[float] = []
