@@ -132,7 +132,7 @@ def test_bad_instant(journal: Path, at: str, says: str) -> None:
 
 
 def test_postgres_needs_a_key_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("JUMEAU_DATABASE_URL", "postgresql://jumeau:secret@127.0.0.1:1/jumeau")
+    monkeypatch.setenv("JUMEAU_DATABASE_URL", "postgresql://jumeau:zebra99@127.0.0.1:1/jumeau")
     answer = jumeau("run", "--once")
     assert answer.exit_code == 2
     assert "JUMEAU_PRIVACY__KEY_FILE" in answer.stderr
@@ -142,10 +142,10 @@ def test_postgres_needs_a_key_file(folder: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     "url",
     [
-        "postgresql://jumeau:secret@127.0.0.1:1/jumeau",
-        "postgresql://jumeau:not@secret@127.0.0.1:1/jumeau",
-        "postgresql://127.0.0.1:1/jumeau?user=jumeau&password=secret",
-        "mysql://jumeau:secret@127.0.0.1:1/jumeau",
+        "postgresql://jumeau:zebra99@127.0.0.1:1/jumeau",
+        "postgresql://jumeau:not@zebra99@127.0.0.1:1/jumeau",
+        "postgresql://127.0.0.1:1/jumeau?user=jumeau&password=zebra99",
+        "mysql://jumeau:zebra99@127.0.0.1:1/jumeau",
     ],
 )
 @pytest.mark.parametrize("arguments", [("config", "show"), ("db", "status"), ("run", "--once"), ("show", "suite")])
@@ -156,4 +156,4 @@ def test_password_is_never_told(
     monkeypatch.setenv("JUMEAU_PRIVACY__KEY_FILE", str(folder / "key"))
     answer = jumeau(*arguments)
     assert answer.exit_code == (0 if arguments[0] == "config" else 2)
-    assert "secret" not in answer.output
+    assert "zebra99" not in answer.output
