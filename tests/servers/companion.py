@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 from fhir_adapters.companion import TYPE
-from tests.servers.bench import PATIENT, Bench, Json, Section, behaviour, status, transaction
+from tests.servers.bench import Bench, Json, Section, behaviour, status, transaction
 from tests.strangers import checks, plain
 from tests.strangers.cli import Jumeau, Ran
 from tests.strangers.resources import at, morning
@@ -104,17 +104,12 @@ async def referred(bench: Bench) -> str:
     jumeau = installation(bench, "one")
     await once(jumeau)
     (one,) = await found(bench, "Appointment/a5")
-    theirs = {
-        "resourceType": TYPE,
-        "id": f"{bench.tag}-r",
-        "status": "final",
-        "subject": {"reference": PATIENT},
-        "basis": [{"reference": f"{TYPE}/{one['id']}"}],
-    }
-    await bench.client.update(f"{TYPE}/{theirs['id']}", theirs, if_match=None)
+    entry = [{"item": {"reference": f"{TYPE}/{one['id']}"}}]
+    theirs = {"resourceType": "List", "id": f"{bench.tag}-r", "status": "current", "mode": "working", "entry": entry}
+    await bench.client.update(f"List/{theirs['id']}", theirs, if_match=None)
     assert (await remove(jumeau))["failed"] == 0
     left = await found(bench, "Appointment/a5")
-    await bench.client.delete(f"{TYPE}/{theirs['id']}")
+    await bench.client.delete(f"List/{theirs['id']}")
     await remove(jumeau)
     assert await found(bench, "Appointment/a5") == []
     if not left:
