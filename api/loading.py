@@ -12,7 +12,7 @@ from api.parts import Parts
 from api.settings import Settings
 from fhir_adapters import ndjson
 from fhir_adapters.errors import BadSourceError
-from twin.facts import Quarantined
+from twin.facts import Fact, Quarantined
 from twin.timebase import monotonic, wall_now
 
 Progress = Callable[[int, int, int], None]
@@ -68,8 +68,13 @@ async def load_folder(settings: Settings, folder: Path, progress: Progress) -> L
         return await asyncio.to_thread(load_files, worker.parts, files, progress)
 
 
-def load_files(parts: Parts, files: list[Path], progress: Progress) -> LoadReport:
-    """The same with the parts at hand; synchronous. What was kept before an error stays kept."""
+def load_files(
+    parts: Parts, files: list[Path], progress: Progress, *, kept: Callable[[list[Fact]], None] = lambda facts: None
+) -> LoadReport:
+    """The same with the parts at hand; synchronous. What was kept before an error stays kept.
+
+    `kept` gets the facts of each piece when the journal has them.
+    """
     started = monotonic()
     told = LoadReport(parts.settings.fhir.base_url)
     done, total = 0, sum(path.stat().st_size for path in files)
@@ -78,6 +83,7 @@ def load_files(parts: Parts, files: list[Path], progress: Progress) -> LoadRepor
             parts.journal.append_batch(
                 told.server, loaded.facts, loaded.quarantined, {}, reading=parts.reading, observed_at=wall_now()
             )
+            kept(loaded.facts)
             _count(told, loaded)
             progress(told.resources, done, total)
         done += path.stat().st_size

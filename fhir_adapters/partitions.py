@@ -79,8 +79,7 @@ async def load(
                 await take(week.name, await _read_week(client, normaliser, week, given.get(kind, ())))
 
         try:
-            await one(mine[0])  # tells whether the server does it at all
-            await together(one(week) for week in mine[1:])
+            await together(one(week) for week in mine)
         except WholeTypeError:
             warnings.append(f"{kind}: the server does not search by date; all of it is read")
             async with slots:
