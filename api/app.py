@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from api.deps import Program
+from api.front import DayInFront
 from api.guard import Guard
 from api.problems import OPENAPI_RESPONSES, install
 from api.routes import ROUTERS
@@ -35,6 +36,7 @@ def create_app(program: Program) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=BOARD / "static"))
+    app.add_middleware(DayInFront, program=program, documents=app.state.documents)
     app.add_middleware(Guard)
     install(app)
     return app

@@ -100,11 +100,11 @@ class Intake:
         facts = self._parts.journal.facts(self._server, reading=self._parts.reading, upto=upto)
         ledger = Ledger()
         while some := list(islice(facts, FOLDED_AT_ONCE)):
-            ledger = self._without_past(fold(ledger, some))
+            ledger = self._without_past(fold(ledger, some), {fact.key.ref for fact in some})
         return without_strangers(ledger)
 
-    def _without_past(self, ledger: Ledger) -> Ledger:
-        return without_past(ledger, self.horizon.first, self._parts.site.timezone)
+    def _without_past(self, ledger: Ledger, among: Iterable[str] | None = None) -> Ledger:
+        return without_past(ledger, self.horizon.first, self._parts.site.timezone, among=among)
 
     async def read_all(self) -> Counts:
         """Read the whole horizon; what is absent and answers 404 or 410 to a direct read is deleted.
@@ -141,7 +141,8 @@ class Intake:
         self._loaded |= unknown
         await self._read_by_id("Patient", unknown, counts)
         await self._take(replace(batch, patient_ids=frozenset()), counts)
-        self.ledger = await asyncio.to_thread(self._without_past, self.ledger)
+        known = self.ledger.resources.keys()
+        self.ledger = self._without_past(self.ledger, {ref for fact in batch.facts if (ref := fact.key.ref) in known})
 
     async def read_changes(self) -> Counts:
         """Read what changed since the cursor, with its overlap, and what was deleted where the server has a history."""

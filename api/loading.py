@@ -1,8 +1,10 @@
 """A folder of resources into the journal: `jumeau sync --from DIR`. Read, kept and forgotten piece by piece."""
 
 import asyncio
+import gc
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,18 +80,31 @@ def load_files(
     started = monotonic()
     told = LoadReport(parts.settings.fhir.base_url)
     done, total = 0, sum(path.stat().st_size for path in files)
-    for path in files:
-        for loaded in _pieces(parts, path):
-            parts.journal.append_batch(
-                told.server, loaded.facts, loaded.quarantined, {}, reading=parts.reading, observed_at=wall_now()
-            )
-            kept(loaded.facts)
-            _count(told, loaded)
+    with _without_collector():
+        for path in files:
+            for loaded in _pieces(parts, path):
+                parts.journal.append_batch(
+                    told.server, loaded.facts, loaded.quarantined, {}, reading=parts.reading, observed_at=wall_now()
+                )
+                kept(loaded.facts)
+                _count(told, loaded)
+                progress(told.resources, done, total)
+            done += path.stat().st_size
             progress(told.resources, done, total)
-        done += path.stat().st_size
-        progress(told.resources, done, total)
     told.seconds = monotonic() - started
     return told
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Facts hold no cycles: looking for some took a quarter of the time."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _pieces(parts: Parts, path: Path) -> Iterator[ndjson.Loaded]:

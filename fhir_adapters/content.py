@@ -189,4 +189,4 @@ _FAST_DECODER = msgspec.json.Decoder(float_hook=Real)
 _FAST_ENCODER = msgspec.json.Encoder(enc_hook=lambda value: None)
 _SORTED_ENCODER = msgspec.json.Encoder(enc_hook=_exact, order="sorted")
 _AS_ZEROS = bytes.maketrans(b"123456789", b"000000000")
-_LONG_NUMBER = b"0" * (MAX_PLAIN_DIGITS + 1)
+_LONG_NUMBER = b"0" * MAX_PLAIN_DIGITS  # a minus sign counts as well

@@ -32,6 +32,11 @@ class Encoded:
     event: bytes
     etag: str
 
+    def is_known(self, if_none_match: str) -> bool:
+        """True where the header names the tag, weak or strong, or `*`."""
+        known = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
+        return self.etag in known or "*" in known
+
 
 class DayDocuments:
     """Keeps the newest encoding, so that two hundred pages cost what one does. Used from one event loop only."""

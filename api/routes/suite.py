@@ -39,7 +39,6 @@ async def day(
 ) -> Response:
     """All that the page of the day shows; the stream sends the same at each change."""
     document = documents.of(program, snapshot)
-    known = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
-    if document.etag in known or "*" in known:
+    if document.is_known(if_none_match):
         return Response(status_code=304, headers={"ETag": document.etag})
     return Response(document.json, media_type="application/json", headers={"ETag": document.etag})

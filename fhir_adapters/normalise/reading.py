@@ -14,6 +14,7 @@
 An unresolved room is an unknown room, not an error.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
@@ -28,6 +29,8 @@ from twin.vocabulary import CareSetting
 
 PEOPLE = ("Practitioner", "PractitionerRole")
 _MAX_CODINGS = 20
+
+_PLAIN = re.compile(r"([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-._]{1,64})", re.ASCII)
 
 Span = tuple[datetime | None, datetime | None]
 K = TypeVar("K")
@@ -98,6 +101,8 @@ class Rules:
         return tuple(entry for entry in self.entries.get((resource, path), ()) if entry.holds_for(code))
 
     def _target(self, reference: str) -> Target:
+        if (plain := _PLAIN.fullmatch(reference)) and links.is_id(plain[2]):
+            return Target(plain[1], plain[2], kind=plain[1])
         kind = _kind(reference)
         if reference.startswith("#"):
             return Target(finding="contained-reference", kind=kind)

@@ -1,4 +1,4 @@
-"""Runs every module of this folder that has `run() -> list[Row]`, and prints a table or JSON."""
+"""Runs every module of this folder that has `run() -> list[Row]`, prints a table or JSON, writes docs/benchmarks.md."""
 
 import dataclasses
 import importlib
@@ -9,6 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.benchmarks import Row
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
+_HEAD = """# Benchmarks
+
+Written by `make bench`; each can be run alone, as in `python -m tests.benchmarks.ingest --json`. Times drift with the
+machine and with what else it does; the ratio is within one run, against the slowest contender, and every benchmark
+asserts a known answer. What each one measures, and what its peer is, stands at the head of its file in
+`tests/benchmarks`.
+
+"""
 
 
 def main(arguments: list[str]) -> int:
@@ -27,6 +37,7 @@ def alone(run: Callable[[], list[Row]], arguments: list[str]) -> int:
     """The same for one module: `python -m tests.benchmarks.NAME [--json]`."""
     rows = run()
     sys.stdout.write(_json(rows) if "--json" in arguments else _table(rows))
+    DOCUMENT.write_text(_document(rows), "utf-8")
     return 0
 
 
@@ -46,6 +57,14 @@ def _table(rows: list[Row]) -> str:
         for row in rows
     ]
     return "\n".join(lines) + "\n"
+
+
+def _document(rows: list[Row]) -> str:
+    lines = ["| benchmark | contender | per second | of | ratio |", "| --- | --- | --- | --- | --- |"]
+    lines += [
+        f"| {row.benchmark} | {row.contender} | {row.per_second:,.0f} | {row.unit} | {row.ratio:.1f}x |" for row in rows
+    ]
+    return _HEAD + "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

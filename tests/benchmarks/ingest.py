@@ -9,6 +9,7 @@ Both must hold the same resources, with the same versions and content hashes.
 
 import asyncio
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -111,7 +112,8 @@ def ours(folder: Path) -> dict[str, Any]:
 
     def kept(facts: list[Fact]) -> None:
         nonlocal ledger
-        ledger = without_past(fold(ledger, facts), horizon.first, PARIS)
+        refs = {fact.key.ref for fact in facts}
+        ledger = without_past(fold(ledger, facts), horizon.first, PARIS, among=refs)
 
     async def work() -> dict[str, Any]:
         async with worker_of(settings, settings.make_clock()) as worker:
@@ -129,8 +131,8 @@ def ours(folder: Path) -> dict[str, Any]:
 
 def last_day(folder: Path) -> date:
     """The day of the last booking."""
-    last = (folder / "Appointment.ndjson").read_bytes().splitlines()[-1]
-    return datetime.fromisoformat(json.loads(last)["start"]).date()
+    starts = re.findall(rb'"start":"(\d{4}-\d\d-\d\d)', (folder / "Appointment.ndjson").read_bytes())
+    return date.fromisoformat(max(starts).decode())
 
 
 def peak_mb() -> float:
@@ -146,7 +148,7 @@ def peer(sample: list[tuple[str, bytes]], database: Path) -> tuple[float, dict[t
     from fhir.resources.R4B import get_fhir_model_class
 
     keyed = _pseudonyms(database.parent)
-    classes = {kind: get_fhir_model_class(kind) for kind, _ in sample}
+    classes: dict[str, Any] = {kind: get_fhir_model_class(kind) for kind, _ in sample}
     engine = create_engine(f"sqlite:///{database}")
     event.listen(engine, "connect", _durable)
     SQLModel.metadata.create_all(engine, tables=[SQLModel.metadata.tables["peer"]])

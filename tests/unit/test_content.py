@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fhir_adapters import content
 from fhir_adapters.canonical import PREDICTED_START
@@ -142,3 +144,45 @@ def test_pseudonyms_are_keyed_and_apart() -> None:
     assert KEYED.patient("p1") != Pseudonyms(new_key()).patient("p1")
     assert KEYED.text("  Hernie  Inguinale ") == KEYED.text("hernie inguinale")
     assert KEYED.fingerprint in repr(KEYED)
+
+
+# The fast ways and the patient ones
+
+
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
+    ["\\\\x41", "é\\x", "œ🏥", '"', "{[", "\x00"]
+)
+NUMBERS = st.sampled_from(["0", "-1", "2.50", "1e400", "1E5", "9" * 19, "9" * 20, "-" + "9" * 19, "123456789.10"])
+SCALARS = TEXTS.map(json.dumps) | NUMBERS | st.sampled_from(["true", "false", "null"])
+
+
+def _object(pairs: list[tuple[str, str]]) -> str:
+    return "{" + ",".join(f"{json.dumps(name)}:{value}" for name, value in pairs) + "}"
+
+
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=4).map(lambda each: f"[{','.join(each)}]")
+        | st.lists(st.tuples(TEXTS, inner), max_size=4).map(_object)
+    ),
+    max_leaves=20,
+)
+
+
+@given(VALUES)
+def test_fast_and_patient_agree(text: str) -> None:
+    body = text.encode()
+    slow = content._DECODER.decode(text)
+    assert content.parse(body) == slow
+    assert content._canonical(content.parse(body)) == content._canonical_patiently(slow)
+
+
+@given(st.integers(1, 60), st.sampled_from(['"["', "1", "[]"]))
+def test_flat_is_never_too_deep(levels: int, leaf: str) -> None:
+    value = content.parse(("[" * levels + leaf + "]" * levels).encode())
+    assert content.is_flat(value, without=b"x") is not content.is_too_deep(value)
+
+
+def test_not_flat_where_the_name_is() -> None:
+    assert not content.is_flat({"a": [{"modifierExtension": 1}]}, without=b'"modifierExtension"')

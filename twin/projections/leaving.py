@@ -1,5 +1,6 @@
 """What is over for good leaves memory: the journal keeps it, the twins of the day don't need it."""
 
+from collections.abc import Iterable
 from datetime import date, timedelta, tzinfo
 from types import MappingProxyType
 
@@ -16,10 +17,13 @@ _OVER = frozenset(
 )
 
 
-def without_past(ledger: Ledger, first: date, zone: tzinfo) -> Ledger:
-    """The ledger without what is past by `is_past`; the order of arrival doesn't matter."""
-    kept = {ref: resource for ref, resource in ledger.resources.items() if not is_past(resource, first, zone)}
-    return ledger if len(kept) == len(ledger.resources) else Ledger(MappingProxyType(kept))
+def without_past(ledger: Ledger, first: date, zone: tzinfo, *, among: Iterable[str] | None = None) -> Ledger:
+    """The ledger without what is past by `is_past`; with `among` only those refs are looked at."""
+    resources = ledger.resources
+    past = {ref for ref in (resources if among is None else among) if is_past(resources[ref], first, zone)}
+    if not past:
+        return ledger
+    return Ledger(MappingProxyType({ref: resource for ref, resource in resources.items() if ref not in past}))
 
 
 def is_past(resource: Resource, first: date, zone: tzinfo) -> bool:
