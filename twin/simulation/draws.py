@@ -9,8 +9,6 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.vocabulary import Stage
-
 Seconds = NDArray[np.int64]
 
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -18,8 +16,8 @@ _MASK = 0xFFFFFFFFFFFFFFFF
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
 
-def uniforms(seed: int, key: str, stage: Stage, *, replications: int) -> NDArray[np.float64]:
-    """Uniforms inside (0, 1) of replications 0, 1, 2…; shape (replications,)."""
+def uniforms(seed: int, key: str, stage: str, *, replications: int) -> NDArray[np.float64]:
+    """Uniforms inside (0, 1), keyed by a Stage or another name, of replications 0, 1, 2…; shape (replications,)."""
     name = hashlib.blake2b(f"{stage}\0{key}".encode(), digest_size=8).digest()
     word = (int.from_bytes(name, "little") + _GOLDEN * (seed + 1)) & _MASK
     counters = np.arange(1, replications + 1, dtype=np.uint64) * np.uint64(_GOLDEN)

@@ -141,6 +141,8 @@ class _Draws:
         """When the patient is in the facility; where arrivals are stamped, given that they have not come so far."""
         if self.case.planned_in is None or self.case.furthest is not None:
             return self.none()
+        if self.case.urgency is not None:
+            return self.booked_less(0.0)
         expected = self.case.planned_in - timedelta(minutes=self.scenario.options.arrive_before_min)
         return self._instant(Stage.ARRIVAL, expected, seen=self.sees(Milestone.PATIENT_IN_FACILITY))
 

@@ -5,35 +5,34 @@ import contextlib
 import pickle
 import signal
 import sys
-from datetime import datetime, timedelta
-
-import numpy as np
+from collections.abc import Callable
 
 from twin.errors import SimulationError
+from twin.simulation import reference
 from twin.simulation.draws import Seconds
-from twin.simulation.lists import Plan, draw_plan
-from twin.simulation.paths import CasePath
-from twin.simulation.reference import visits
+from twin.simulation.futures import futures
+from twin.simulation.lists import draw_plan
+from twin.simulation.pathway import write
+from twin.simulation.program import Program
 from twin.simulation.result import Futures
 from twin.simulation.scenario import Scenario
-from twin.vocabulary import Milestone
+
+Engine = Callable[[Program, Seconds], Seconds]
 
 _SERVE = "from twin.simulation.replications import serve; serve()"
 _LENGTH_BYTES = 8
 
 
 def simulate(scenario: Scenario) -> Futures:
-    """All replications in this process. Same scenario, same futures, to the second."""
+    """All replications in this process, by the SimPy reference. Same scenario, same futures, to the second."""
+    return futures_of(scenario, reference.run)
+
+
+def futures_of(scenario: Scenario, engine: Engine) -> Futures:
+    """The futures of a scenario; they are the same, to the second, by either engine."""
     plan = draw_plan(scenario)
-    simulated = visits(plan)
-    left = {key: _left(path, plan, simulated[key]["left"]) for key, path in plan.paths.items()}
-    times = {key: _times(path, plan, simulated[key]) for key, path in plan.paths.items()}
-    room_cases: dict[str, dict[str, datetime]] = {}
-    for key, path in plan.paths.items():
-        if path.case.room is not None:
-            entry = _entry(path, plan, simulated[key]["entered"])
-            room_cases.setdefault(path.case.room, {})[key] = entry
-    return Futures(scenario.now, scenario.options.replications, times, left=left, room_cases=room_cases)
+    pathway = write(plan)
+    return futures(plan, pathway, engine(pathway.program, pathway.draws))
 
 
 class SimulationWorker:
@@ -126,50 +125,3 @@ def serve() -> None:
 def _framed(value: Scenario | Futures) -> bytes:
     body = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
     return len(body).to_bytes(_LENGTH_BYTES, "big") + body
-
-
-def _left(path: CasePath, plan: Plan, simulated: Seconds) -> Seconds:
-    """When the case is out of its room: the actual instant where it is."""
-    if not path.out:
-        return simulated
-    after = list(Milestone)[Milestone.PATIENT_OUT_OF_ROOM.rank :]
-    actual = path.case.reached_at(*after)
-    return np.full_like(simulated, min(plan.scenario.seconds(actual), 0) if actual is not None else 0)
-
-
-def _entry(path: CasePath, plan: Plan, entered: Seconds) -> datetime:
-    """The instant that places a case in one of its room's blocks."""
-    known = path.case.planned_in or path.case.reached_at(*list(Milestone)[Milestone.PATIENT_IN_ROOM.rank :])
-    return known or plan.scenario.now + timedelta(seconds=float(np.median(entered)))
-
-
-def _times(path: CasePath, plan: Plan, visit: dict[str, Seconds]) -> dict[Milestone, Seconds]:
-    """All milestones not yet reached, in the pathway's order."""
-    case = path.case
-    instants = {
-        Milestone.PATIENT_IN_FACILITY: path.arrival,
-        Milestone.PATIENT_SENT_FOR: visit["called"],
-        Milestone.PATIENT_IN_HOLDING: visit["called"] + path.to_holding,
-        Milestone.PATIENT_IN_ROOM: visit["entered"],
-        **{milestone: visit["entered"] + offset for milestone, offset in path.in_room.items()},
-        Milestone.PATIENT_OUT_OF_ROOM: visit["left"],
-        **{milestone: visit["left"] + offset for milestone, offset in path.recovery.items()},
-    }
-    instants = {milestone: seconds for milestone, seconds in instants.items() if not case.passed(milestone)}
-    instants |= _room_times(path, plan, visit)
-    return dict(sorted(instants.items(), key=lambda item: item[0].rank))
-
-
-def _room_times(path: CasePath, plan: Plan, visit: dict[str, Seconds]) -> dict[Milestone, Seconds]:
-    """The room's own milestones, which stand outside the patient's order."""
-    case, times = path.case, dict[Milestone, Seconds]()
-    if case.room is None:
-        return times
-    if path.waiting and case.reached_at(Milestone.ROOM_READY) is None:
-        times[Milestone.ROOM_READY] = visit["free"]
-        if path.first and path.planned is not None:  # not at midnight, though the room is free then
-            opened = path.planned - round(60 * plan.scenario.options.early_start_min)
-            times[Milestone.ROOM_READY] = np.maximum(visit["free"], np.minimum(visit["entered"], opened))
-    if not path.out or case.key in plan.being_cleaned:
-        times[Milestone.ROOM_CLEANUP_FINISH] = visit["left"] + path.turnover
-    return times

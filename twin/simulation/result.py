@@ -9,6 +9,9 @@ import numpy as np
 from twin.simulation.draws import Seconds
 from twin.vocabulary import Milestone
 
+NOT_DONE_S = 10 * 365 * 86_400
+"""Stands for the instant of what does not happen in a replication: a patient who doesn't come, say."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Futures:

@@ -7,8 +7,11 @@ from datetime import UTC, datetime
 from twin.durations.distribution import LogT
 from twin.durations.stages import STAGE_LAWS, StageLaw
 from twin.errors import SettingsError
+from twin.simulation.resources import ResourceInput
 from twin.site import SimulationOptions
 from twin.vocabulary import ROOM_MILESTONES, CareSetting, Milestone
+
+MOST_REPLICATIONS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,14 @@ class CaseInput:
     """Actual times so far."""
     list_rank: int = 0
     """Position in its room; the cases that have not entered it do so in this order."""
+    needs: tuple[str, ...] = ()
+    """Resources of the scenario by name, one place each; those for all cases aren't named."""
+    room_choice: tuple[str, ...] = ()
+    """Rooms that would do, the best first, for a case without a `room`: whichever is free first, between the lists."""
+    urgency: int | None = None
+    """Class of an emergency, 1 the most urgent; it goes before all that is booked."""
+    no_show: float = 0.0
+    """Probability that the patient does not come; the rest of the list is then free to go on."""
 
     @property
     def furthest(self) -> Milestone | None:
@@ -74,6 +85,8 @@ class Scenario:
     laws: tuple[StageLaw, ...] = STAGE_LAWS
     unrecorded: tuple[Milestone, ...] = ()
     """Milestones that this hospital does not stamp: that one is missing then says nothing about the stage before it."""
+    resources: tuple[ResourceInput, ...] = ()
+    """Beyond rooms, teams and `pacu_places`."""
 
     def __post_init__(self) -> None:
         if len({case.key for case in self.cases}) != len(self.cases):
@@ -82,6 +95,20 @@ class Scenario:
             raise SettingsError("pacu_places must be at least 1, or None for no limit")
         if self.options.replications < 1:
             raise SettingsError("a simulation needs at least 1 replication")
+        if self.options.replications > MOST_REPLICATIONS:
+            raise SettingsError(f"a simulation has at most {MOST_REPLICATIONS} replications")
+        self._check_needs()
+
+    def _check_needs(self) -> None:
+        names = {resource.name for resource in self.resources}
+        if len(names) != len(self.resources):
+            raise SettingsError("two resources of a scenario have the same name: give each its own")
+        if any(name not in names for case in self.cases for name in case.needs):
+            raise SettingsError("a case needs a resource that is none of the scenario's: see needs and resources")
+        if any(case.room is not None and case.room_choice for case in self.cases):
+            raise SettingsError("a case has a room or a room_choice, not both")
+        if not all(0 <= case.no_show <= 1 for case in self.cases):
+            raise SettingsError("no_show is a probability: from 0 to 1")
 
     @property
     def content_key(self) -> str:
