@@ -1,5 +1,6 @@
 """The one door to Numba. Where it is absent the SimPy reference answers, and what is compiled here is plain Python."""
 
+import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -15,6 +16,17 @@ F = TypeVar("F", bound=Callable[..., Any])
 Ints = NDArray[np.int64]
 
 AVAILABLE = numba is not None
+_READY = threading.Event()
+
+
+def ready() -> bool:
+    """True once what is compiled here is loaded; compiling takes long, so nobody waits for it unasked."""
+    return _READY.is_set()
+
+
+def now_ready() -> None:
+    """Told by the kernel when it is warm."""
+    _READY.set()
 
 
 def compiled(function: F) -> F:

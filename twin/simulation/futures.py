@@ -15,11 +15,11 @@ _NO_PATIENT_TIMES = (Milestone.ROOM_READY, Milestone.ROOM_CLEANUP_FINISH)
 
 
 def futures(plan: Plan, pathway: Pathway, instants: Seconds) -> Futures:
-    """`instants`, shape (replications, columns), as an engine gave them."""
-    by_column = np.ascontiguousarray(instants.T)
-    by_column[by_column < 0] = NOT_DONE_S
+    """`instants`, shape (the pathway's kept columns, replications), as an engine gave them."""
+    row = {int(column): number for number, column in enumerate(pathway.kept)}
+    instants[instants < 0] = NOT_DONE_S
     decided = {
-        key: {milestone: by_column[column] for milestone, column in pathway.columns.get(key, {}).items()}
+        key: {milestone: instants[row[column]] for milestone, column in pathway.columns.get(key, {}).items()}
         for key in plan.paths
     }
     room_cases: dict[str, dict[str, datetime]] = {}

@@ -10,10 +10,12 @@ Functions pass on `p`, the program, and `m`, the memory (see `flat` for both), w
 Plain arrays: of a tuple of arrays Numba counts the references at each use, which costs more than the work.
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
-from twin.simulation.compiled import compiled, pointer
-from twin.simulation.draws import Seconds
+from twin.simulation.compiled import compiled, now_ready, pointer
+from twin.simulation.draws import Seconds, warm_draws
 from twin.simulation.flat import (
     ASKED,
     AWAIT,
@@ -76,21 +78,48 @@ from twin.simulation.flat import (
     UNTIL,
     USED,
     WAITER,
-    Flat,
     Ints,
+    flatten,
 )
-from twin.simulation.program import NEVER
+from twin.simulation.program import NEVER, Program, Spend, Task
 
 _OP = (1 << OP_BITS) - 1
 _OPENED, _OPEN = 1, 2
+BLOCK = 32
+"""Replications whose instants stand in the processor's cache together."""
 
 
-def run(flat: Flat, draws: Seconds) -> Seconds:
-    """The instant at which each step is done, NEVER where it isn't; shape (replications, columns)."""
-    columns = int(flat.program[EXTRAS] - flat.program[CODES])
-    instants = np.empty((len(draws), columns), dtype=np.int64)
-    run_block(flat.program, flat.memory, flat.memory.copy(), draws, instants)
+def run(program: Program, draws: Seconds, columns: Seconds | None = None, *, threads: int = 1) -> Seconds:
+    """The instant at which each step is done, NEVER where it isn't; shape (columns, replications), all of them or some.
+
+    `draws` has the shape (replications, program.draws). More threads give the same sooner.
+    """
+    flat = flatten(program)
+    kept = np.arange(program.columns) if columns is None else columns
+    instants = np.empty((len(kept), len(draws)), dtype=np.int64)
+
+    def part(rows: range) -> None:
+        memory, table = flat.memory.copy(), np.empty((BLOCK, program.columns), dtype=np.int64)
+        for first in range(rows.start, rows.stop, BLOCK):
+            block = slice(first, min(first + BLOCK, rows.stop))
+            done = table[: block.stop - block.start]
+            run_block(flat.program, flat.memory, memory, draws[block], done)
+            instants[:, block] = done[:, kept].T
+
+    shares = [range(len(draws) * share // threads, len(draws) * (share + 1) // threads) for share in range(threads)]
+    if threads == 1:
+        part(shares[0])
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(part, shares))
     return instants
+
+
+def warm() -> None:
+    """Compiles all, or loads it from the cache on disk; then `compiled.ready()` is true. Seconds, of any thread."""
+    run(Program((), (), (Task("", (Spend(0),)),), 1, draws=1), np.ones((1, 1), dtype=np.int64))
+    warm_draws()
+    now_ready()
 
 
 @compiled

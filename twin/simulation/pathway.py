@@ -180,8 +180,7 @@ class _Day:
 
     def _skip_absent(self, task: TaskWriter, path: CasePath, *instead: Open, to_end: bool = False) -> None:
         """Where the patient doesn't come, does something else instead of all that follows."""
-        options = self.scenario.options
-        u = uniforms(options.seed, path.case.key, NO_SHOW, replications=options.replications)
+        u = uniforms(self.scenario.draw_key(path.case.key, NO_SHOW))
         absent = (u < path.case.no_show).astype(np.int64)
         if not to_end:
             here = len(task.steps)

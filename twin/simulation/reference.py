@@ -32,11 +32,16 @@ from twin.simulation.program import (
 Steps = Generator[simpy.Event, Any, None]
 
 
-def run(program: Program, draws: Seconds) -> Seconds:
-    """The instant at which each step is done, NEVER where it isn't; shape (replications, program.columns)."""
-    return np.array([Replication(program, row).run() for row in draws.tolist()], dtype=np.int64).reshape(
-        len(draws), program.columns
-    )
+def run(program: Program, draws: Seconds, columns: Seconds | None = None) -> Seconds:
+    """The instant at which each step is done, NEVER where it isn't; shape (columns, replications), all of them or some.
+
+    `draws` has the shape (replications, program.draws).
+    """
+    kept = np.arange(program.columns) if columns is None else columns
+    instants = np.empty((len(kept), len(draws)), dtype=np.int64)
+    for number, row in enumerate(draws.tolist()):
+        instants[:, number] = np.array(Replication(program, row).run(), dtype=np.int64)[kept]
+    return instants
 
 
 class Replication:

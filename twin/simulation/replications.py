@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 
 from twin.errors import SimulationError
-from twin.simulation import reference
+from twin.simulation import compiled, kernel, reference
 from twin.simulation.draws import Seconds
 from twin.simulation.futures import futures
 from twin.simulation.lists import draw_plan
@@ -17,22 +17,25 @@ from twin.simulation.program import Program
 from twin.simulation.result import Futures
 from twin.simulation.scenario import Scenario
 
-Engine = Callable[[Program, Seconds], Seconds]
+Engine = Callable[[Program, Seconds, Seconds], Seconds]
 
 _SERVE = "from twin.simulation.replications import serve; serve()"
 _LENGTH_BYTES = 8
 
 
 def simulate(scenario: Scenario) -> Futures:
-    """All replications in this process, by the SimPy reference. Same scenario, same futures, to the second."""
-    return futures_of(scenario, reference.run)
+    """All replications in this process: by the kernel once it is ready, else by the SimPy reference.
+
+    Same scenario, same futures, to the second, by either.
+    """
+    return futures_of(scenario, kernel.run if compiled.ready() else reference.run)
 
 
 def futures_of(scenario: Scenario, engine: Engine) -> Futures:
-    """The futures of a scenario; they are the same, to the second, by either engine."""
+    """The futures of a scenario by one of the engines."""
     plan = draw_plan(scenario)
     pathway = write(plan)
-    return futures(plan, pathway, engine(pathway.program, pathway.draws))
+    return futures(plan, pathway, engine(pathway.program, pathway.draws, pathway.kept))
 
 
 class SimulationWorker:

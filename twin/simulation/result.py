@@ -13,6 +13,18 @@ NOT_DONE_S = 10 * 365 * 86_400
 """Stands for the instant of what does not happen in a replication: a patient who doesn't come, say."""
 
 
+def quantiles(seconds: Seconds, shares: tuple[float, ...] = (0.1, 0.5, 0.9)) -> Seconds:
+    """Quantiles of each row in whole seconds, shape (rows, shares), by Hazen's plotting position.
+
+    Of whole seconds, by sorting all rows at once: some times faster than a call for each.
+    """
+    ordered, size = np.sort(seconds, axis=1), seconds.shape[1]
+    at = np.clip(np.array(shares) * size - 0.5, 0, size - 1)
+    low = np.floor(at).astype(np.int64)
+    below, above = ordered[:, low], ordered[:, np.minimum(low + 1, size - 1)]
+    return np.rint(below + (above - below) * (at - low)).astype(np.int64)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Futures:
     """Simulated instants in whole seconds since `now`; every array has the shape (replications,).
@@ -40,8 +52,8 @@ class Futures:
 
     def quantiles(self, seconds: Seconds) -> tuple[int, int, int]:
         """P10, P50 and P90 in whole seconds since now (Hazen's plotting position)."""
-        low, middle, high = np.rint(np.quantile(seconds, (0.1, 0.5, 0.9), method="hazen"))
-        return int(low), int(middle), int(high)
+        low, middle, high = quantiles(seconds[np.newaxis])[0].tolist()
+        return low, middle, high
 
     def probability_after(self, seconds: Seconds, instant: datetime) -> float:
         """Share of the futures in which it happens after an instant."""

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from twin.durations.distribution import LogT
 from twin.durations.stages import STAGE_LAWS, StageLaw
 from twin.errors import SettingsError
+from twin.simulation.draws import Key
 from twin.simulation.resources import ResourceInput
 from twin.site import SimulationOptions
 from twin.vocabulary import ROOM_MILESTONES, CareSetting, Milestone
@@ -87,6 +88,8 @@ class Scenario:
     """Milestones that this hospital does not stamp: that one is missing then says nothing about the stage before it."""
     resources: tuple[ResourceInput, ...] = ()
     """Beyond rooms, teams and `pacu_places`."""
+    first_replication: int = 0
+    """The number of its first replication: parts of a large run draw what the whole would."""
 
     def __post_init__(self) -> None:
         if len({case.key for case in self.cases}) != len(self.cases):
@@ -118,6 +121,10 @@ class Scenario:
     def seconds(self, instant: datetime) -> int:
         """Whole seconds from now to an instant, negative where it is past."""
         return round((instant.astimezone(UTC) - self.now.astimezone(UTC)).total_seconds())
+
+    def draw_key(self, name: str, stage: str) -> Key:
+        """Of the random numbers of a stage of a case, or of another thing that has a name."""
+        return Key(self.options.seed, name, stage, self.options.replications, self.first_replication)
 
     def elapsed_min(self, since: datetime | None) -> float:
         """Minutes since an instant; 0 where there is none or it is still to come."""

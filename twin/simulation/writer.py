@@ -34,6 +34,11 @@ class Pathway:
     visits: tuple[Visit, ...]
     """In the order of the tasks."""
 
+    @property
+    def kept(self) -> Seconds:
+        """The columns of all milestones, in order."""
+        return np.array(sorted({c for mine in self.columns.values() for c in mine.values()}), dtype=np.int64)
+
 
 @dataclass(eq=False)
 class TaskWriter:
