@@ -96,7 +96,7 @@ def reference_day(*, now: float = 6, replications: int = 50, pacu: int | None = 
 
 
 def suite_day(*, replications: int = 50, size: int = 1, pacu: int = 9) -> Scenario:
-    """The reference day with all that the suite shares: 40 resources of which 14 rooms; `size` such days side by side."""
+    """The reference day with what a suite shares: 40 resources, 14 of them rooms; `size` such days side by side."""
     whole = reference_day(replications=replications, pacu=None)
     cases = [
         replace(case, key=f"{copy}:{case.key}", room=f"{copy}:{case.room}", team=(f"{copy}:{case.team[0]}",))

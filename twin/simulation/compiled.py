@@ -16,6 +16,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 Ints = NDArray[np.int64]
 
 AVAILABLE = numba is not None
+FAULTS: tuple[type[Exception], ...] = (OSError, RuntimeError, AttributeError, TypeError, ValueError)
+"""What making it ready can end in: no room on the disk, a stale cache, a compiler that doesn't know the processor."""
+if numba is not None:
+    FAULTS = (*FAULTS, numba.core.errors.NumbaError)
 _READY = threading.Event()
 
 

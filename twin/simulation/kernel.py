@@ -10,10 +10,12 @@ Functions pass on `p`, the program, and `m`, the memory (see `flat` for both), w
 Plain arrays: of a tuple of arrays Numba counts the references at each use, which costs more than the work.
 """
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from twin.errors import SimulationError
 from twin.simulation.compiled import compiled, now_ready, pointer
 from twin.simulation.draws import Seconds, warm_draws
 from twin.simulation.flat import (
@@ -89,10 +91,18 @@ BLOCK = 32
 """Replications whose instants stand in the processor's cache together."""
 
 
-def run(program: Program, draws: Seconds, columns: Seconds | None = None, *, threads: int = 1) -> Seconds:
+def run(
+    program: Program,
+    draws: Seconds,
+    columns: Seconds | None = None,
+    *,
+    threads: int = 1,
+    go_on: Callable[[], bool] = lambda: True,
+) -> Seconds:
     """The instant at which each step is done, NEVER where it isn't; shape (columns, replications), all of them or some.
 
-    `draws` has the shape (replications, program.draws). More threads give the same sooner.
+    `draws` has the shape (replications, program.draws). More threads give the same sooner. `go_on` is asked before
+    each block of replications: SimulationError where it says no.
     """
     flat = flatten(program)
     kept = np.arange(program.columns) if columns is None else columns
@@ -101,6 +111,8 @@ def run(program: Program, draws: Seconds, columns: Seconds | None = None, *, thr
     def part(rows: range) -> None:
         memory, table = flat.memory.copy(), np.empty((BLOCK, program.columns), dtype=np.int64)
         for first in range(rows.start, rows.stop, BLOCK):
+            if not go_on():
+                raise SimulationError("the simulation was not done in time: lower replications")
             block = slice(first, min(first + BLOCK, rows.stop))
             done = table[: block.stop - block.start]
             run_block(flat.program, flat.memory, memory, draws[block], done)

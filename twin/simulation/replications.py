@@ -5,7 +5,12 @@ import contextlib
 import pickle
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable
+from functools import partial
+
+import structlog
 
 from twin.errors import SimulationError
 from twin.simulation import compiled, kernel, reference
@@ -19,7 +24,9 @@ from twin.simulation.scenario import Scenario
 
 Engine = Callable[[Program, Seconds, Seconds], Seconds]
 
-_SERVE = "from twin.simulation.replications import serve; serve()"
+log = structlog.get_logger()
+# Without Numba: it would only take memory there.
+_SERVE = "import sys; sys.modules['numba'] = None; from twin.simulation.replications import serve; serve()"
 _LENGTH_BYTES = 8
 
 
@@ -39,7 +46,61 @@ def futures_of(scenario: Scenario, engine: Engine) -> Futures:
 
 
 class SimulationWorker:
-    """A process that simulates, started at the first run, killed at a deadline and started again at the next run.
+    """Simulates off the event loop: by the compiled kernel in a thread once that is ready, until then by the reference.
+
+    The first run starts to make the kernel ready in the background. The numbers are the same by either.
+    """
+
+    def __init__(self, *, use_kernel: bool = compiled.AVAILABLE) -> None:
+        self._reference = ReferenceProcess()
+        self._closed = False
+        self._warming: asyncio.Task[None] | None = None
+        self._use_kernel = use_kernel
+        if not use_kernel:
+            log.info("simulation_without_kernel", hint="slower; install the extra 'fast' for the compiled kernel")
+
+    async def run(self, scenario: Scenario) -> Futures:
+        """The futures of a scenario.
+
+        Raises SimulationError where there are none after `options.timeout_s` of wall time, or the worker is closed.
+        """
+        if self._closed:
+            raise SimulationError("the simulation worker is closed: make another")
+        if self._use_kernel and self._warming is None:
+            self._warming = asyncio.create_task(self._warm())
+        if not (self._use_kernel and compiled.ready()):
+            return await self._reference.run(scenario)
+        asked_to_stop = threading.Event()
+        try:
+            return await asyncio.to_thread(_in_time, scenario, lambda: asked_to_stop.is_set() or self._closed)
+        finally:
+            asked_to_stop.set()
+
+    async def close(self) -> None:
+        """Ends what runs; a run under way ends in an error."""
+        self._closed = True
+        await self._reference.close()
+        if self._warming is not None:
+            await self._warming
+
+    async def _warm(self) -> None:
+        try:
+            await asyncio.to_thread(kernel.warm)
+            await self._reference.rest()
+        except compiled.FAULTS as fault:
+            self._use_kernel = False
+            log.warning("simulation_kernel_unusable", fault=type(fault).__name__, hint="the slower reference goes on")
+
+
+def _in_time(scenario: Scenario, stop: Callable[[], bool]) -> Futures:
+    """By the kernel, which looks at the clock between blocks of replications."""
+    deadline = time.monotonic() + scenario.options.timeout_s
+    engine = partial(kernel.run, go_on=lambda: time.monotonic() < deadline and not stop())
+    return futures_of(scenario, engine)
+
+
+class ReferenceProcess:
+    """A process that simulates by the reference: started at the first run, killed at a deadline, started again at the next.
 
     A fresh interpreter that imports `twin.simulation` only, reads scenarios from its standard input and ends when that
     closes, so it can't outlive this process. One run at a time; others wait their turn.
@@ -77,6 +138,11 @@ class SimulationWorker:
         """Kills the process, whatever it does, and waits until it is gone; a run under way ends in an error."""
         self._closed = True
         self._kill()
+        async with self._turn:
+            await self._end()
+
+    async def rest(self) -> None:
+        """Ends the process, after a run under way; the next run starts it again."""
         async with self._turn:
             await self._end()
 

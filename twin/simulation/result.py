@@ -22,7 +22,8 @@ def quantiles(seconds: Seconds, shares: tuple[float, ...] = (0.1, 0.5, 0.9)) -> 
     at = np.clip(np.array(shares) * size - 0.5, 0, size - 1)
     low = np.floor(at).astype(np.int64)
     below, above = ordered[:, low], ordered[:, np.minimum(low + 1, size - 1)]
-    return np.rint(below + (above - below) * (at - low)).astype(np.int64)
+    found: Seconds = np.rint(below + (above - below) * (at - low)).astype(np.int64)
+    return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +55,14 @@ class Futures:
         """P10, P50 and P90 in whole seconds since now (Hazen's plotting position)."""
         low, middle, high = quantiles(seconds[np.newaxis])[0].tolist()
         return low, middle, high
+
+    def quantiles_of(self, case: str) -> dict[Milestone, tuple[int, int, int]]:
+        """P10, P50 and P90 of all milestones of a case at once."""
+        times = self.times[case]
+        if not times:
+            return {}
+        rows = quantiles(np.stack(list(times.values()))).tolist()
+        return {milestone: (row[0], row[1], row[2]) for milestone, row in zip(times, rows, strict=True)}
 
     def probability_after(self, seconds: Seconds, instant: datetime) -> float:
         """Share of the futures in which it happens after an instant."""
