@@ -103,11 +103,11 @@ def suite_day(*, replications: int = 50, size: int = 1, pacu: int = 9) -> Scenar
         for copy in range(size)
         for case in whole.cases
     ]
-    needs = [
+    basic = [
         ("anesthetists", "nurses", "ward" if case.setting is CareSetting.INPATIENT else "day unit") for case in cases
     ]
     equipment = ("c-arm", "microscope", "laser", "column")
-    needs = [(*need, equipment[i % 4]) if i % 3 == 0 else need for i, need in enumerate(needs)]
+    needs: list[tuple[str, ...]] = [(*need, equipment[i % 4]) if i % 3 == 0 else need for i, need in enumerate(basic)]
     kinds = ResourceKind
     pools = (
         ("anesthetists", kinds.ANESTHETIST, 12),

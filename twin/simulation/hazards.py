@@ -121,7 +121,7 @@ class Cancellation:
 
 @dataclass(frozen=True, slots=True)
 class Emergency:
-    """A new patient of an urgency class (1 the most urgent) at an instant, for whichever of some rooms is free first."""
+    """A new patient of an urgency class (1 the most urgent) at an instant, for the first of some rooms to be free."""
 
     key: str
     at: datetime
@@ -252,7 +252,7 @@ def _fewer(resource: ResourceInput, places: int, start: datetime, end: datetime 
     instants = {start, *(instant for instant, _ in resource.changes)} | ({end} if end is not None else set())
 
     def at(instant: datetime) -> int:
-        number = next((n for i, n in reversed(sorted(resource.changes)) if i <= instant), resource.places)
+        number = next((n for i, n in sorted(resource.changes, reverse=True) if i <= instant), resource.places)
         return max(number - places, 0) if start <= instant and (end is None or instant < end) else number
 
     return replace(resource, changes=tuple((instant, at(instant)) for instant in sorted(instants)))

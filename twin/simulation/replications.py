@@ -100,7 +100,7 @@ def _in_time(scenario: Scenario, stop: Callable[[], bool]) -> Futures:
 
 
 class ReferenceProcess:
-    """A process that simulates by the reference: started at the first run, killed at a deadline, started again at the next.
+    """A process that simulates by the reference: started at the first run, killed at a deadline, then started again.
 
     A fresh interpreter that imports `twin.simulation` only, reads scenarios from its standard input and ends when that
     closes, so it can't outlive this process. One run at a time; others wait their turn.
