@@ -19,6 +19,7 @@ from tests.benchmarks import Row
 from tests.simulation_days import suite_day
 from twin.simulation import kernel, reference
 from twin.simulation.draws import Seconds
+from twin.simulation.flat import flatten
 from twin.simulation.lists import draw_plan
 from twin.simulation.pathway import write
 from twin.simulation.replications import Engine, futures_of
@@ -27,7 +28,7 @@ from twin.simulation.writer import Pathway
 UNIT = "replications of a suite's day, 63 cases"
 COMPARED = 60
 MANY = 1000
-SIZES = ((1, 200), (10, 40), (100, 4))
+SIZES = ((1, 400), (10, 40), (100, 6))
 """Days side by side, replications."""
 
 
@@ -89,7 +90,8 @@ def answer(replications: int, engine: Engine) -> int:
 def by_size(size: int, replications: int) -> dict[str, float]:
     """Kernel time a replication and case, for days side by side that share all but rooms and surgeons."""
     pathway = write(draw_plan(suite_day(replications=replications, size=size)))
-    taken = best(lambda: kernel.run(pathway.program, pathway.draws, pathway.kept))
+    flat = flatten(pathway.program)
+    taken = best(lambda: kernel.run_flat(flat, pathway.draws, pathway.kept))
     cases = 63 * size
     return {
         "cases": cases,

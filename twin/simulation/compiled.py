@@ -46,9 +46,17 @@ def compiled(function: F) -> F:
         return _jit(function, cache=False)
 
 
-def _jit(function: F, *, cache: bool) -> F:
+def inlined(function: F) -> F:
+    """Only ever called by compiled functions, and made a part of them."""
+    if numba is None:
+        return function
+    return _jit(function, cache=False, forceinline=True)
+
+
+def _jit(function: F, *, cache: bool, forceinline: bool = False) -> F:
     jit: Any = numba.njit
-    made: F = jit(function, cache=cache, nogil=True, error_model="numpy", boundscheck=False)
+    options = {"nogil": True, "error_model": "numpy", "boundscheck": False, "forceinline": forceinline}
+    made: F = jit(function, cache=cache, **options)
     return made
 
 

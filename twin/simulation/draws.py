@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from twin.durations.distribution import LogT
 from twin.simulation import compiled
-from twin.simulation.compiled import compiled as compile_it
 
 Seconds = NDArray[np.int64]
 Words = NDArray[np.uint64]
@@ -120,7 +119,7 @@ def _look_up(words: Words, table: Seconds, seconds: Seconds) -> int:
     return int(np.count_nonzero(seconds < 0))
 
 
-@compile_it
+@compiled.compiled
 def _fill(word: np.uint64, first: int, table: Seconds, seconds: Seconds) -> int:
     """Seconds by linear interpolation in the table; -1 in the far tails, which are counted."""
     start, tails = _mix(word), 0
@@ -141,7 +140,7 @@ def _fill(word: np.uint64, first: int, table: Seconds, seconds: Seconds) -> int:
     return tails
 
 
-@compile_it
+@compiled.inlined
 def _mix(word: np.uint64) -> np.uint64:
     word = (word ^ (word >> _S30)) * _FIRST
     word = (word ^ (word >> _S27)) * _SECOND

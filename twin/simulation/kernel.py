@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from twin.errors import SimulationError
-from twin.simulation.compiled import compiled, now_ready, pointer
+from twin.simulation.compiled import compiled, inlined, now_ready, pointer
 from twin.simulation.draws import Seconds, warm_draws
 from twin.simulation.flat import (
     ASKED,
@@ -80,6 +80,7 @@ from twin.simulation.flat import (
     UNTIL,
     USED,
     WAITER,
+    Flat,
     Ints,
     flatten,
 )
@@ -87,8 +88,8 @@ from twin.simulation.program import NEVER, Program, Spend, Task
 
 _OP = (1 << OP_BITS) - 1
 _OPENED, _OPEN = 1, 2
-BLOCK = 32
-"""Replications whose instants stand in the processor's cache together."""
+_CACHED = 2**17
+"""Instants that stand in the processor's cache together."""
 
 
 def run(
@@ -104,16 +105,24 @@ def run(
     `draws` has the shape (replications, program.draws). More threads give the same sooner. `go_on` is asked before
     each block of replications: SimulationError where it says no.
     """
-    flat = flatten(program)
     kept = np.arange(program.columns) if columns is None else columns
+    return run_flat(flatten(program), draws, kept, threads=threads, go_on=go_on)
+
+
+def run_flat(
+    flat: Flat, draws: Seconds, kept: Seconds, *, threads: int = 1, go_on: Callable[[], bool] = lambda: True
+) -> Seconds:
+    """As `run`, for who runs a program several times."""
+    columns = int(flat.program[EXTRAS] - flat.program[CODES])
     instants = np.empty((len(kept), len(draws)), dtype=np.int64)
 
     def part(rows: range) -> None:
-        memory, table = flat.memory.copy(), np.empty((BLOCK, program.columns), dtype=np.int64)
-        for first in range(rows.start, rows.stop, BLOCK):
+        size = max(min(_CACHED // columns, 32), 1)
+        memory, table = flat.memory.copy(), np.empty((size, columns), dtype=np.int64)
+        for first in range(rows.start, rows.stop, size):
             if not go_on():
                 raise SimulationError("the simulation was not done in time: lower replications")
-            block = slice(first, min(first + BLOCK, rows.stop))
+            block = slice(first, min(first + size, rows.stop))
             done = table[: block.stop - block.start]
             run_block(flat.program, flat.memory, memory, draws[block], done)
             instants[:, block] = done[:, kept].T
@@ -173,7 +182,7 @@ def _replication(p: Ints, m: Ints, draws: Seconds, instants: Seconds) -> None:
             _set_leaf(p, m, task, LATE)
 
 
-@compiled
+@inlined
 def _look(p: Ints, m: Ints, others: int) -> None:
     """Notes when anything else happens, and whether nothing else does at this instant."""
     horizon = others >> p[CLOCK_BITS]
@@ -183,7 +192,7 @@ def _look(p: Ints, m: Ints, others: int) -> None:
     m[HORIZON] = horizon
 
 
-@compiled
+@inlined
 def _others(p: Ints, m: Ints, task: int) -> int:
     """The first key of all other tasks."""
     tree, node, best = p[TREE], task + p[LEAVES], LATE
@@ -193,7 +202,7 @@ def _others(p: Ints, m: Ints, task: int) -> int:
     return best
 
 
-@compiled
+@inlined
 def _set_leaf(p: Ints, m: Ints, task: int, key: int) -> None:
     tree, node = p[TREE], task + p[LEAVES]
     m[tree + node] = key
@@ -203,7 +212,7 @@ def _set_leaf(p: Ints, m: Ints, task: int, key: int) -> None:
         m[tree + node] = key
 
 
-@compiled
+@inlined
 def _change(p: Ints, m: Ints, until: int) -> bool:
     """All changes of capacity of the next instant that has some, no later than `until`; False where there is none."""
     row, end = p[CHANGE] + CHANGE_WORDS * m[NEXT_CHANGE], p[CHANGE] + CHANGE_WORDS * p[CHANGES]
@@ -222,7 +231,7 @@ def _change(p: Ints, m: Ints, until: int) -> bool:
     return True
 
 
-@compiled
+@inlined
 def _push(p: Ints, m: Ints, entry: int) -> None:
     """An event of no delay: a task that goes on; past those a gate, then a choice got, then a place to hand over."""
     m[p[RING] + m[RING_TAIL]] = entry
@@ -241,7 +250,7 @@ def _next_of_ring(p: Ints, m: Ints, draws: Seconds, instants: Seconds) -> None:
         _go_on(p, m, draws, instants, task)
 
 
-@compiled
+@inlined
 def _other_event(p: Ints, m: Ints, entry: int) -> int:
     """An event that is not a task's own; the task that it wakes, -1 for none."""
     if entry < p[GATES]:
@@ -256,7 +265,7 @@ def _other_event(p: Ints, m: Ints, entry: int) -> int:
     return -1
 
 
-@compiled
+@inlined
 def _settle(p: Ints, m: Ints, choice: int) -> None:
     """The first place that is got of several wakes the task, in an event of its own."""
     task, need = m[p[ASKED] + 2 * choice], m[p[ASKED] + 2 * choice + 1]
@@ -295,7 +304,7 @@ def _go_on(p: Ints, m: Ints, draws: Seconds, instants: Seconds, task: int) -> bo
             return False
 
 
-@compiled
+@inlined
 def _wait(p: Ints, m: Ints, task: int, delay: int) -> bool:
     """Comes back after a delay; False where there is none."""
     if delay == 0:
@@ -307,7 +316,7 @@ def _wait(p: Ints, m: Ints, task: int, delay: int) -> bool:
     return True
 
 
-@compiled
+@inlined
 def _at_once(p: Ints, m: Ints, code: int, column: int, task: int) -> bool:
     """Performs a step that takes no time; True where it is done already, its event being the next one anyway."""
     operation, argument = code & _OP, code >> OP_BITS
@@ -337,7 +346,7 @@ def _at_once(p: Ints, m: Ints, code: int, column: int, task: int) -> bool:
     return operation == SKIP
 
 
-@compiled
+@inlined
 def _open(p: Ints, m: Ints, gate: int, unseen: int) -> None:
     """`unseen`: the task that waits, if any, is another one, started at second 0. It isn't there yet, and
     can come no sooner than the gate's own event, the next one, would be over."""
@@ -349,7 +358,7 @@ def _open(p: Ints, m: Ints, gate: int, unseen: int) -> None:
     _push(p, m, p[TASKS] + gate)
 
 
-@compiled
+@inlined
 def _done(p: Ints, m: Ints, code: int, column: int) -> None:
     """What follows when the event of a step comes."""
     operation, argument = code & _OP, code >> OP_BITS
@@ -361,13 +370,13 @@ def _done(p: Ints, m: Ints, code: int, column: int) -> None:
         _keep_first(p, m, argument)
 
 
-@compiled
+@inlined
 def _free(p: Ints, m: Ints, resource: int) -> bool:
     place = p[PLACE] + PLACE_WORDS * resource
     return bool(m[place + HEAD] < 0 and m[place + USED] < m[place + CAPACITY])
 
 
-@compiled
+@inlined
 def _occupy(p: Ints, m: Ints, task: int, resource: int) -> bool:
     m[p[PLACE] + PLACE_WORDS * resource + USED] += 1
     if m[QUIET]:
@@ -376,7 +385,7 @@ def _occupy(p: Ints, m: Ints, task: int, resource: int) -> bool:
     return False
 
 
-@compiled
+@inlined
 def _give(p: Ints, m: Ints, task: int, resource: int) -> bool:
     m[p[PLACE] + PLACE_WORDS * resource + USED] -= 1
     if m[QUIET]:
@@ -386,7 +395,7 @@ def _give(p: Ints, m: Ints, task: int, resource: int) -> bool:
     return False
 
 
-@compiled
+@inlined
 def _enqueue(p: Ints, m: Ints, node: int, resource: int, priority: int) -> None:
     """Behind all that wait with its priority or a smaller one."""
     place, nodes = p[PLACE] + PLACE_WORDS * resource, p[NODE]
@@ -406,7 +415,7 @@ def _enqueue(p: Ints, m: Ints, node: int, resource: int, priority: int) -> None:
         m[place + TAIL] = node
 
 
-@compiled
+@inlined
 def _hand_over(p: Ints, m: Ints, resource: int) -> None:
     """A free place goes to the first who waits."""
     place = p[PLACE] + PLACE_WORDS * resource
@@ -422,7 +431,7 @@ def _hand_over(p: Ints, m: Ints, resource: int) -> None:
         _push(p, m, node + p[GATES])
 
 
-@compiled
+@inlined
 def _choose(p: Ints, m: Ints, task: int, need: int) -> bool:
     first, end = p[p[CHOICE_BEGIN] + need], p[p[CHOICE_BEGIN] + need + 1]
     for choice in range(first, end):
@@ -438,7 +447,7 @@ def _choose(p: Ints, m: Ints, task: int, need: int) -> bool:
     return False
 
 
-@compiled
+@inlined
 def _keep_first(p: Ints, m: Ints, need: int) -> None:
     """Of the places got the first is kept, the others are given back; what was not got is not waited for any more."""
     for choice in range(p[p[CHOICE_BEGIN] + need], p[p[CHOICE_BEGIN] + need + 1]):
@@ -452,7 +461,7 @@ def _keep_first(p: Ints, m: Ints, need: int) -> None:
             _push(p, m, p[TASKS] + p[GATES] + p[CHOICES] + resource)
 
 
-@compiled
+@inlined
 def _withdraw(p: Ints, m: Ints, node: int, resource: int) -> None:
     place, nodes = p[PLACE] + PLACE_WORDS * resource, p[NODE]
     before, here = np.int64(-1), m[place + HEAD]
