@@ -1,6 +1,6 @@
 """Writes a program: keeps the numbers of places, needs, gates and draws, and what each instant of the table means."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -22,6 +22,15 @@ class Visit:
     resources: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """A place of a bed resource, between two columns of the table; held from the start without a first one."""
+
+    resource: int
+    begin: int | None
+    end: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Pathway:
     """A program, its draws, and where the instants of a case stand in the table."""
@@ -33,6 +42,9 @@ class Pathway:
     """By case: milestones that the program decides."""
     visits: tuple[Visit, ...]
     """In the order of the tasks."""
+    kinds: tuple[ResourceKind, ...]
+    """Of the program's resources."""
+    stays: tuple[Stay, ...]
 
     @property
     def kept(self) -> Seconds:
@@ -156,7 +168,20 @@ class Writer:
         table = np.empty((self._replications, len(self._draws)), dtype=np.int64)
         for column, seconds in enumerate(self._draws):
             table[:, column] = seconds
-        return Pathway(program, table, _columns(tasks, program.offsets), _visits(tasks, program.offsets))
+        columns, visits = _columns(tasks, program.offsets), _visits(tasks, program.offsets)
+        return Pathway(program, table, columns, visits, tuple(self.kinds), tuple(self._stays(program)))
+
+    def _stays(self, program: Program) -> Iterator[Stay]:
+        beds = self.of_kind[ResourceKind.BED]
+        steps = [
+            (step, offset + number)
+            for task, offset in zip(program.tasks, program.offsets, strict=False)
+            for number, step in enumerate(task.steps, start=1)
+        ]
+        taken = {step.need: column for step, column in steps if isinstance(step, Take)}
+        for step, column in steps:
+            if isinstance(step, Give) and program.needs[step.need].resources[0] in beds:
+                yield Stay(program.needs[step.need].resources[0], taken.get(step.need), column)
 
 
 def _columns(tasks: list[TaskWriter], offsets: tuple[int, ...]) -> dict[str, dict[Milestone, int]]:
