@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 ARGS ?=
 
-.PHONY: help setup demo test test-servers check bench lock clean
+.PHONY: help setup demo test test-servers check bench experiments lock clean
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
@@ -27,8 +27,8 @@ demo: $(STAMP) ## a clinic that lives on a real FHIR server, and its twin: make 
 test: $(STAMP) ## every test but those of test-servers, a real FHIR server included (some minutes)
 	@$(BIN)/python -m pytest -m 'not servers and not sandbox'
 
-test-servers: $(STAMP) ## the contract and the whole line on sekmet and HAPI; writes docs/servers.md; needs Java and Maven
-	@$(BIN)/python -m pytest -m servers tests/servers
+test-servers: $(STAMP) ## the contract and the whole line on sekmet, HAPI and PostgreSQL; writes docs/servers.md; needs Java, Maven, PostgreSQL
+	@$(BIN)/python -m pytest -m servers tests/servers tests/contract
 
 check: $(STAMP) ## format, lint, types, layers, unit tests (under 2 minutes)
 	@$(BIN)/ruff format --check .
@@ -39,6 +39,9 @@ check: $(STAMP) ## format, lint, types, layers, unit tests (under 2 minutes)
 
 bench: $(STAMP) ## the benchmarks, each with its peer in the same run
 	@$(BIN)/python -m tests.benchmarks
+
+experiments: $(STAMP) ## what the predictions must show, with pass marks; writes docs/experiments.md: make experiments ARGS='--only V1'
+	@$(BIN)/python -m tests.experiments $(ARGS)
 
 lock: $(STAMP) ## resolve requirements.lock anew (names, versions and hashes only)
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --extra demo --extra postgres --extra fast --extra ml --extra dev pyproject.toml requirements-build.in -o requirements.lock

@@ -7,7 +7,24 @@ from typing import Annotated
 import typer
 
 from api.commands.clinic import clinic_app
-from api.commands.common import ConfigOption, Exit, JsonOption, fail, guarded, instant_of, settings_of
+from api.commands.common import (
+    ConfigOption,
+    Exit,
+    JsonOption,
+    TakeOverOption,
+    fail,
+    guarded,
+    instant_of,
+    settings_of,
+    taking_over,
+)
+from api.commands.db import db_app
+from api.commands.durations import durations_app
+from api.commands.push import push
+from api.commands.recalibration import recalibration_app
+from api.commands.reproduce import reproduce
+from api.commands.score import score
+from api.commands.show import show_app
 from api.commands.sync import sync
 
 app = typer.Typer(
@@ -21,7 +38,14 @@ app = typer.Typer(
 config_app = typer.Typer(help="Settings as they are in force.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 app.add_typer(clinic_app, name="clinic")
+app.command()(push)
+app.add_typer(recalibration_app, name="recalibration")
+app.command()(score)
+app.command()(reproduce)
+app.add_typer(db_app, name="db")
+app.add_typer(show_app, name="show")
 app.command()(sync)
+app.add_typer(durations_app, name="durations")
 
 
 def main() -> None:
@@ -50,14 +74,15 @@ def _jumeau(
 def run(
     once: Annotated[bool, typer.Option("--once", help="Read everything once, predict, write back, and end.")] = False,
     at: Annotated[str | None, typer.Option(help="Take this instant as now, such as 2026-11-24T10:30+01:00.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the patches; write nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be sent; write nothing.")] = False,
+    take_over: TakeOverOption = False,
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Run the whole line once: read, fold, simulate, predict, write back."""
     if not once:
         fail(Exit.USAGE, "say `jumeau run --once`; for a program that lives on: `jumeau serve`")
-    settings = settings_of(config)
+    settings = taking_over(settings_of(config), take_over=take_over)
     from api import once as line
 
     report = guarded(
@@ -109,14 +134,15 @@ def demo(
 
 @app.command("write-back")
 def write_back(
-    remove: Annotated[bool, typer.Option("--remove", help="Take every extension of ours off the server.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Take everything of ours off the server.")] = False,
+    take_over: TakeOverOption = False,
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """What is on the server from this installation: take it off again."""
     if not remove:
         fail(Exit.USAGE, "say `jumeau write-back --remove`; predictions are written by `run --once` and `serve`")
-    settings = settings_of(config)
+    settings = taking_over(settings_of(config), take_over=take_over)
     from api import once as line
 
     told = guarded(line.remove_all(settings), server=settings.fhir.base_url)

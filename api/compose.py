@@ -2,12 +2,13 @@
 
 import hashlib
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
 from api.parts import Parts
+from api.past import Memory
 from api.settings import Settings
 from api.worker import Worker
 from fhir_adapters import extensions
@@ -16,8 +17,9 @@ from fhir_adapters.normalise import Mapping, Normaliser, default_mapping, load_m
 from fhir_adapters.partitions import AT_ONCE
 from fhir_adapters.pseudonyms import Pseudonyms, load_or_create_key, new_key
 from fhir_adapters.write_back import Writer
-from twin.journal import Journal
-from twin.journal.store import MEMORY, name_of
+from twin.errors import JournalError, SettingsError
+from twin.journal import Journal, schema
+from twin.journal.address import POSTGRESQL, address_of
 from twin.simulation.replications import SimulationWorker
 from twin.timebase import Clock
 
@@ -40,6 +42,19 @@ async def worker_of(settings: Settings, clock: Clock) -> AsyncIterator[Worker]:
         journal.close()
 
 
+@contextmanager
+def memory_of(settings: Settings) -> Iterator[Memory]:
+    """What the journal remembers, without the FHIR server; JournalError where there is no journal yet."""
+    if schema.status(settings.database_url).found is None:
+        raise JournalError("there is no journal yet: `jumeau run --once` or `jumeau serve` makes one")
+    pseudonyms = Pseudonyms(_key(settings))
+    journal = Journal.open(settings.database_url, key_fingerprint=pseudonyms.fingerprint)
+    try:
+        yield Memory(journal, settings, settings.site_options(), _reading(_mapping(settings)))
+    finally:
+        journal.close()
+
+
 def _parts(
     settings: Settings,
     pseudonyms: Pseudonyms,
@@ -49,7 +64,7 @@ def _parts(
 ) -> Parts:
     site = settings.site_options()
     source = settings.write_back.source or source_of(pseudonyms)
-    mapping = load_mapping(settings.site.milestones) if settings.site.milestones else default_mapping()
+    mapping = _mapping(settings)
     normaliser = Normaliser(
         settings.fhir.base_url,
         pseudonyms,
@@ -85,13 +100,22 @@ def source_of(pseudonyms: Pseudonyms) -> str:
     return uuid.uuid5(uuid.NAMESPACE_URL, pseudonyms.fingerprint).urn
 
 
+def _mapping(settings: Settings) -> Mapping:
+    return load_mapping(settings.site.milestones) if settings.site.milestones else default_mapping()
+
+
 def _reading(mapping: Mapping) -> str:
     return hashlib.blake2b(f"{READING_VERSION}|{mapping!r}".encode(), digest_size=8).hexdigest()
 
 
 def _key(settings: Settings) -> bytes:
     """The key of the pseudonyms: the file named, else one beside the SQLite file; in memory for `:memory:`."""
-    database = name_of(settings.database_url)  # refuses what is no database, before a key is made for it
+    address = address_of(settings.database_url)  # refuses what is no database, before a key is made for it
     if settings.privacy.key_file is not None:
         return load_or_create_key(settings.privacy.key_file)
-    return new_key() if database == MEMORY else load_or_create_key(Path(f"{database}.key"))
+    if address.backend == POSTGRESQL:
+        raise SettingsError(
+            "privacy.key_file: with PostgreSQL name the file of the pseudonym key, outside the database "
+            "(JUMEAU_PRIVACY__KEY_FILE=FILE); it is made where there is none, and the journal is lost without it"
+        )
+    return load_or_create_key(Path(f"{address.file}.key")) if address.file else new_key()

@@ -1,4 +1,4 @@
-"""`jumeau demo`: a clinic that lives on a real FHIR server, and its twin, in one command. Also `jumeau clinic`."""
+"""`jumeau demo`: a clinic that lives on a real FHIR server, and its twin, in one command."""
 
 import asyncio
 import ipaddress
@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import datetime, time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,9 +18,9 @@ from api.sections import BlockSettings
 from api.serving import announce, living, stop_signal
 from api.settings import Settings
 from fhir_adapters.client import FhirClient
-from fixtures.clinic.day import ROOMS, ClinicDay, generate_day
+from fixtures.clinic.day import ClinicDay, generate_day
 from fixtures.clinic.living import Actor
-from fixtures.clinic.loading import load, load_to, write_files
+from fixtures.clinic.loading import load
 from fixtures.servers.hapi import HapiServer
 from fixtures.servers.local import LocalServer
 from fixtures.servers.sekmet import SekmetServer
@@ -43,15 +43,6 @@ class DemoPlan:
     seed: int = 0
     fhir: str = "sekmet"
     """`sekmet` or `hapi`, started for the demo; or the base of a server on this machine that runs already."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClinicPlan:
-    """Which synthetic day."""
-
-    day: date
-    seed: int = 0
-    rooms: int = ROOMS
 
 
 async def play(settings: Settings, plan: DemoPlan) -> Verdict | None:
@@ -185,31 +176,3 @@ def _folder(keep: Path | None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="jumeau-demo-", ignore_cleanup_errors=True) as folder:
         yield Path(folder)
-
-
-async def generate(settings: Settings, plan: ClinicPlan, *, out: Path | None, to: str | None) -> str:
-    """Make a day into files or onto a server; says what was made."""
-    made = generate_day(plan.day, settings.site_options().timezone, plan.seed, plan.rooms)
-    if out is not None:
-        files = await asyncio.to_thread(write_files, made, out)
-        return f"{len(made.resources)} resources in {len(files)} files in {out}"
-    if to is not None:
-        await load_to(to, made)
-    return f"{len(made.resources)} resources on {to}"
-
-
-async def live(settings: Settings, plan: ClinicPlan, *, base_url: str, speed: float) -> None:
-    """Play a day on a server from 07:00 of the site until it is over or a signal ends it."""
-    zone = settings.site_options().timezone
-    made = generate_day(plan.day, zone, plan.seed, plan.rooms)
-    stop = stop_signal()
-    async with FhirClient(base_url) as client:
-        await load(client, made)
-        actor = Actor(client, made, Clock(anchor=datetime.combine(plan.day, STARTS, zone), speed=speed))
-        stopping = asyncio.create_task(stop.wait())
-        playing = asyncio.create_task(actor.play())
-        await asyncio.wait({playing, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        actor.stop()
-        stopping.cancel()
-        await playing
-        typer.echo(f"{len(actor.changes)} writes done, {actor.failed} given up")

@@ -8,6 +8,7 @@ from typing import Annotated, Protocol
 from fastapi import Depends, Request
 from prometheus_client import CollectorRegistry
 
+from api.schemas import DecisionGiven, DecisionKept, RecalibrationShown, ScoreCardShown
 from twin.projections.places import Places
 from twin.projections.suite_twin import SuiteTwin
 from twin.site import SiteOptions
@@ -23,8 +24,12 @@ class RunInfo:
     """Site time."""
     seed: int
     replications: int
-    seconds: float
-    """Wall time that it took."""
+    seconds: float | None
+    """Wall time that it took; not kept of past runs."""
+
+
+PAST = 0
+"""Number of the snapshots of past instants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +60,31 @@ class Feed:
     """Entries that could not be read since the start."""
     writing: str
     """off, annotate, or why writing stopped."""
+    push: str = "off"
+    """off, by hand, starting, active, or why the server doesn't tell its changes."""
 
 
-class Program(Protocol):
-    """The running program, as routes see it."""
+class BusyError(Exception):
+    """Too many wait for the same thing; try again in a moment."""
+
+
+class Source(Protocol):
+    """Where a snapshot is from: its site, its clock, and how its feed is doing."""
 
     @property
     def site(self) -> SiteOptions:
         """The site's options."""
+
+    @property
+    def feed(self) -> Feed:
+        """How reading is doing now."""
+
+    def now(self) -> datetime:
+        """Site time now."""
+
+
+class Program(Source, Protocol):
+    """The running program, as routes see it."""
 
     @property
     def metrics(self) -> CollectorRegistry:
@@ -72,12 +94,20 @@ class Program(Protocol):
     def snapshot(self) -> Snapshot | None:
         """The newest snapshot, None before the first fold."""
 
-    @property
-    def feed(self) -> Feed:
-        """How reading is doing now."""
+    async def past(self, at: datetime) -> Snapshot:
+        """The snapshot as it was known at a past site instant. Raises BusyError or JournalError."""
 
-    def now(self) -> datetime:
-        """Site time now."""
+    async def recalibrations(self) -> list[RecalibrationShown]:
+        """Bookings that are too short or too long."""
+
+    async def decide(self, offer_id: str, given: DecisionGiven) -> DecisionKept:
+        """Keep a person's decision on one of them. Raises SettingsError, or JournalError where it isn't proposed."""
+
+    async def score_card(self, days: int) -> ScoreCardShown:
+        """Predictions of the last days against what happened."""
+
+    def notified(self, name: str, secret: str) -> bool:
+        """A notification came in for the Subscription `name`; False, without effect, where the two don't belong."""
 
     async def newer(self, number: int, timeout_s: float) -> Snapshot | None:
         """Wait for a snapshot with a higher number than `number`; None when the time is over or the program ends."""

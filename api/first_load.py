@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 
 import structlog
 
+from api.sections import LIVE_PAST_DAYS
 from fhir_adapters import bulk
 from fhir_adapters.client import FhirClient, Params
 from fhir_adapters.errors import BadAddressError, FhirServerError
@@ -15,8 +16,6 @@ from fhir_adapters.partitions import DATED, Take, Week, load, weeks_of
 from twin.facts import Fact, Horizon
 from twin.timebase import monotonic, wall_now
 
-LIVE_PAST_DAYS = 31
-"""The live twin goes back so far at most; what lies further back is loaded into the journal and leaves memory."""
 NEAR_AHEAD_DAYS = 62
 """Bookings so far ahead are read whole at each reconcile; later ones once, and then as they change."""
 LOG_EVERY_S = 5.0

@@ -9,6 +9,8 @@ from api.problems import problem
 
 MAX_BODY = 1024
 """Bytes. Everything here is read, so a body has no use."""
+MAX_NOTIFICATION = 2**20
+"""Bytes of what the FHIR server tells; it is thrown away unread, so its length need not be told."""
 
 _OWN_HOSTS = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
 _HEADERS = {
@@ -18,6 +20,7 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 _STREAM = "/stream"
+_PUSH = "/push/"
 
 
 class Guard:
@@ -31,7 +34,7 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        app: ASGIApp = refusal if (refusal := _refused(Headers(scope=scope))) else self.app
+        app: ASGIApp = refusal if (refusal := _refused(Headers(scope=scope), scope["path"])) else self.app
         head = scope["method"] == "HEAD" and scope["path"] != _STREAM  # a stream has no end to wait for
         if head:
             scope = {**scope, "method": "GET"}
@@ -49,14 +52,18 @@ class Guard:
         await app(scope, receive, guarded)
 
 
-def _refused(headers: Headers) -> ASGIApp | None:
+def _refused(headers: Headers, path: str) -> ASGIApp | None:
     """Without sign-in only this machine is served. A page of another site that resolves to us sends its own Host."""
     if not _OWN_HOSTS.fullmatch(headers.get("host", "")):
         return problem(421, "Use 127.0.0.1 or localhost: there is no sign-in yet, so other hosts are refused.")
-    if "transfer-encoding" in headers or _length(headers.get("content-length", "0")) > MAX_BODY:
+    length = _length(headers.get("content-length", "0"))
+    if path.startswith(_PUSH):
+        if length > MAX_NOTIFICATION:
+            return problem(413, "Send less: an empty notification says as much.", headers={"Connection": "close"})
+    elif "transfer-encoding" in headers or length > MAX_BODY:
         return problem(413, "Send no body: everything here is read with GET.", headers={"Connection": "close"})
     return None
 
 
 def _length(told: str) -> int:
-    return int(told) if told.isdecimal() and len(told) < 10 else MAX_BODY + 1
+    return int(told) if told.isdecimal() and len(told) < 10 else MAX_NOTIFICATION + 1

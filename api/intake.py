@@ -7,6 +7,7 @@ from datetime import date, datetime
 from itertools import islice
 
 from api import first_load
+from api.garbage import uncollected
 from api.parts import Counts, Parts
 from fhir_adapters import by_id, gathering, history, schedules, sync
 from fhir_adapters.errors import RefusedError
@@ -44,12 +45,15 @@ class Intake:
 
     def __init__(self, parts: Parts, clock: Clock) -> None:
         self.ledger = Ledger()
+        self.position = 0
+        """Journal position up to which the ledger is folded."""
+        self._keeping = asyncio.Lock()
         self.capabilities = ServerCapabilities()
         self.pending: dict[str, datetime] = {}
         """Wall time of changes of the hospital's that no prediction has covered yet, by ref."""
         self.read_at: float | None = None
         self._asked: set[str] = set()
-        """Patients asked for since the last whole reading: one that can't be read is not asked for at every poll."""
+        """Patients and ServiceRequests asked for since the last whole reading: none is asked for at every poll."""
         self.failing: str | None = None
         self.frozen: str | None = None
         """Why the last reconcile took nothing as deleted."""
@@ -71,7 +75,7 @@ class Intake:
     @property
     def horizon(self) -> Horizon:
         """The days of the live twin, around today on the site's clock."""
-        return first_load.live(*self._days)
+        return self._parts.settings.horizon(self._clock.now())
 
     @property
     def _days(self) -> tuple[date, int, int]:
@@ -85,13 +89,16 @@ class Intake:
 
     async def rebuild(self) -> None:
         """Fold what the journal knows of this server and is not over for good."""
-        self.ledger = await asyncio.to_thread(self._folded)
+        self.position = await asyncio.to_thread(self._parts.journal.position)
+        with uncollected(lasting=True):
+            self.ledger = await asyncio.to_thread(self._folded, self.position)
         told = await asyncio.to_thread(self._parts.journal.cursor, self._server)
         self._cursor = {name: at for name, at in told.items() if "/" not in name}
         self.first_load.weeks = {name: at for name, at in told.items() if "/" in name}
 
-    def _folded(self) -> Ledger:
-        facts, ledger = self._parts.journal.facts(self._server, reading=self._parts.reading), Ledger()
+    def _folded(self, upto: int) -> Ledger:
+        facts = self._parts.journal.facts(self._server, reading=self._parts.reading, upto=upto)
+        ledger = Ledger()
         while some := list(islice(facts, FOLDED_AT_ONCE)):
             ledger = self._without_past(fold(ledger, some), {fact.key.ref for fact in some})
         return without_strangers(ledger)
@@ -149,7 +156,9 @@ class Intake:
         # Before the search: its cursor goes on with it, and what was deleted until then must be known.
         past = await history.read_history(client, normaliser, self._with_history(), overlap_s=overlap_s)
         self._no_history |= past.not_offered
-        batch = await sync.read_changes(client, normaliser, self._cursor, overlap_s=overlap_s, extra=self._extra)
+        batch = await sync.read_changes(
+            client, normaliser, self._cursor, overlap_s=overlap_s, extra=self._extra, horizon=self.horizon
+        )
         await self._take_news(gathering.joined([past.versions, batch]), counts)
         await self._close(past.gone, counts)
         if self._restored:
@@ -165,8 +174,9 @@ class Intake:
         """Versions that our writes made; where one doesn't join on, the hospital's before it are read too."""
         made = list(facts)
         before = self.ledger
-        await self._append(made, Batch())
-        self.ledger = fold(self.ledger, made)
+        async with self._keeping:
+            await self._append(made, Batch())
+            self.ledger = fold(self.ledger, made)
         # Versions that are no numbers join on to nothing: asking for each would double every write.
         counted = [fact for fact in made if fact.key.version_id.isdecimal()]
         await self._complete(unjoined(before, counted, states_only=False), Counts())
@@ -198,12 +208,13 @@ class Intake:
     async def _take(self, batch: Batch, counts: Counts) -> None:
         news = [fact for fact in batch.facts if not self._is_known(fact)]
         self._restored |= any(self._went_back(fact) for fact in news)
-        await self._append(news, batch)
+        async with self._keeping:  # with nothing between, so that the position says what the ledger has folded
+            await self._append(news, batch)
+            if news:
+                self._fold(news)
         self._cursor.update((name, at) for name, at in batch.cursor.items() if "/" not in name)
         self._patient_ids.update({self._parts.normaliser.pseudonyms.patient(real): real for real in batch.patient_ids})
         self.quarantined.update((bad.type, bad.id, bad.version_id) for bad in batch.quarantined)
-        if news:
-            self._fold(news)
         counts.read += batch.read
         counts.facts += sum(not isinstance(fact.assertion, Deleted) for fact in batch.facts)
         counts.quarantined += len(batch.quarantined)
@@ -220,6 +231,7 @@ class Intake:
             reading=parts.reading,
             observed_at=wall_now(),
         )
+        self.position = await asyncio.to_thread(parts.journal.position)
 
     def _fold(self, facts: Iterable[Fact]) -> None:
         before, self.ledger = self.ledger, fold(self.ledger, facts)
@@ -352,12 +364,12 @@ class Intake:
         places = await self._places()
         zone = self._parts.site.timezone
         requests = await asyncio.to_thread(deciding_requests, self.ledger, places, self.horizon, zone)
-        unknown = requests if fresh else requests - self.ledger.resources.keys()
+        unknown = requests if fresh else requests - self.ledger.resources.keys() - self._asked
         await self._read_by_id("ServiceRequest", (ref.partition("/")[2] for ref in unknown), counts)
         patients = set((await self.suite()).patients)
         if not fresh:
             patients -= {resource.newest.key.id for resource, _ in self.ledger.of(PatientFact)} | self._asked
-        self._asked = patients if fresh else self._asked | patients
+        self._asked = (set() if fresh else self._asked) | patients | requests
         await self._read_by_id(
             "Patient", (self._patient_ids[key] for key in patients & self._patient_ids.keys()), counts
         )

@@ -3,6 +3,7 @@
 import asyncio
 import traceback
 from collections.abc import Awaitable, Iterable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -12,13 +13,25 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from api.deps import Feed, Snapshot
 from api.parts import Counts
+from api.past import Memory, PastSnapshots
+from api.push import Push
+from api.recalibrating import decide, offers
+from api.schemas import DecisionGiven, DecisionKept, RecalibrationShown, ScoreCardShown
+from api.scoring import judge
 from api.worker import Worker
 from fhir_adapters.errors import FhirServerError
 from twin.errors import JournalError, SimulationError
 from twin.site import SiteOptions
+from twin.timebase import monotonic
 
 T = TypeVar("T")
 _log = structlog.get_logger(__name__)
+WAKE_GAP_S = 1.0
+"""Between two readings, however many notifications come."""
+RETRY_S = 5.0
+"""At most, until a reading that failed is tried again."""
+_CARD_S = 60.0
+"""Wall seconds for which a score-card stands: reading the journal for it takes a while."""
 _SECONDS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300)
 
 
@@ -41,6 +54,9 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
+        self.notifications = Counter(
+            "jumeau_notifications", "Notifications of the FHIR server by outcome", ["outcome"], registry=self.registry
+        )
         self.age = Gauge("jumeau_data_age_seconds", "Since the last read that succeeded", registry=self.registry)
 
 
@@ -49,6 +65,10 @@ class LiveProgram:
 
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
+        self.push = Push(worker.parts.client, worker.parts.settings.push, worker.parts.source)
+        parts = worker.parts
+        self._memory = Memory(parts.journal, parts.settings, parts.site, parts.reading)
+        self._past = PastSnapshots(self._memory)
         self._metrics = Metrics()
         self._metrics.age.set_function(lambda: self.worker.feed.age_s or 0.0)
         self._changed = asyncio.Event()
@@ -56,6 +76,9 @@ class LiveProgram:
         self._stopping = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
         self._still = False
+        self._stands = asyncio.Event()
+        self._judging = asyncio.Lock()
+        self._cards: dict[int, tuple[float, ScoreCardShown]] = {}
         self._warned: set[str] = set()
 
     # --- api.deps.Program ---------------------------------------------------------------------------------------------
@@ -78,11 +101,43 @@ class LiveProgram:
     @property
     def feed(self) -> Feed:
         """How reading is doing."""
-        return self.worker.feed
+        return replace(self.worker.feed, push=self.push.state)
 
     def now(self) -> datetime:
         """Site time."""
         return self.worker.clock.now()
+
+    def notified(self, name: str, secret: str) -> bool:
+        """A notification came in; the reading is woken where it is ours."""
+        taken = self.push.take(name, secret)
+        self._metrics.notifications.labels("taken" if taken else "refused").inc()
+        return taken
+
+    async def recalibrations(self) -> list[RecalibrationShown]:
+        """Bookings that are too short or too long."""
+        found = await offers(self._memory, self.worker.clock)
+        return [RecalibrationShown.model_validate(offer.values()) for offer in found]
+
+    async def decide(self, offer_id: str, given: DecisionGiven) -> DecisionKept:
+        """Keep a person's decision on one of them."""
+        kept = await decide(self._memory, self.worker.clock, offer_id, **given.model_dump())
+        at = kept.at.astimezone(self.site.timezone).isoformat(timespec="seconds")
+        return DecisionKept.model_validate(
+            {"id": kept.subject, "choice": kept.choice, "person": kept.person, "reason": kept.reason, "at": at}
+        )
+
+    async def score_card(self, days: int) -> ScoreCardShown:
+        """Predictions of the last days against what happened; made again once a minute, whoever asks."""
+        async with self._judging:
+            known = self._cards.get(days)
+            if known is None or monotonic() - known[0] > _CARD_S:
+                known = monotonic(), await judge(self._memory, self.worker.clock, days=days)
+                self._cards = {days: known}
+            return known[1]
+
+    async def past(self, at: datetime) -> Snapshot:
+        """The snapshot as it was known at a past site instant."""
+        return await self._past.at(at, self.worker.clock)
 
     async def newer(self, number: int, timeout_s: float) -> Snapshot | None:
         """Wait for a snapshot after `number`."""
@@ -113,13 +168,15 @@ class LiveProgram:
         if self.worker.ledger.resources:
             self._changed.set()  # what the journal knows is shown, with its age, even where the server is away
         async with asyncio.TaskGroup() as tasks:
-            for loop in (self._read_on, self._predict_on, self._write_on):
+            for loop in (self._read_on, self._predict_on, self._write_on, self._push_on):
                 tasks.create_task(loop())
 
     async def stand_still(self) -> None:
         """End the loops after their present round; the API goes on."""
         self._still = True
+        self._stands.set()
         self._changed.set()
+        self.push.woken.set()
         await self.ended()
 
     async def stop(self) -> None:
@@ -129,6 +186,7 @@ class LiveProgram:
         if self._running:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
+        await self.push.remove()
         async with self._published:
             self._published.notify_all()
 
@@ -137,10 +195,24 @@ class LiveProgram:
         reconcile_at = 0.0
         loop = asyncio.get_running_loop()
         while not self._still:
+            self.push.woken.clear()  # before reading: what is told meanwhile leads to one more
             whole = loop.time() >= reconcile_at
-            if await self._read(whole=whole) and whole:
+            good = await self._read(whole=whole)
+            if good and whole:
                 reconcile_at = loop.time() + settings.reconcile_s
-            await asyncio.sleep(settings.poll_s)
+            # A wake-up whose reading failed must not wait for the next poll, which push may have made rare.
+            rest_s = settings.poll_s if good else min(settings.poll_s, RETRY_S)
+            gap_s = min(WAKE_GAP_S, rest_s)
+            await asyncio.sleep(gap_s)
+            await _set_within(self.push.woken, rest_s - gap_s)
+
+    async def _push_on(self) -> None:
+        while self.push.wanted and not self._still:
+            pause_s = WAKE_GAP_S
+            if self.worker.feed.age_s is not None:  # where the server is away, the reading says so
+                await self._round("keeping Subscriptions", self.push.keep())
+                pause_s = self.push.pause_s
+            await _set_within(self._stands, pause_s)
 
     async def _read(self, *, whole: bool) -> bool:
         told = await self._round("reading", self._read_once(whole=whole))
@@ -158,10 +230,9 @@ class LiveProgram:
     async def _read_once(self, *, whole: bool) -> tuple[Counts, bool]:
         """What was read, and whether a prediction is due for it."""
         before = self.worker.ledger
-        if whole:
-            return await self.worker.read_all(), True
-        counts = await self.worker.read_changes()
-        return counts, self.worker.has_news(before)
+        counts = await (self.worker.read_all() if whole else self.worker.read_changes())
+        self.push.found(self.worker.changed_types(before))
+        return counts, whole or self.worker.has_news(before)
 
     async def _round(self, name: str, work: Awaitable[T]) -> T | None:
         """One round of a loop. Whatever goes wrong ends the round, never the program: the last prediction stands."""
@@ -200,7 +271,7 @@ class LiveProgram:
         if snapshot is None:
             return
         self._metrics.runs.inc()
-        if snapshot.run:
+        if snapshot.run and snapshot.run.seconds is not None:
             self._metrics.run_seconds.observe(snapshot.run.seconds)
         async with self._published:
             self._published.notify_all()
@@ -236,3 +307,12 @@ class LiveProgram:
                 if not self.worker.orders().orders:
                     return
                 await asyncio.sleep(0.2)
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> None:
+    """Wait for an event, but no longer."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        pass

@@ -8,6 +8,8 @@ from api.compose import worker_of
 from api.parts import Counts
 from api.settings import Settings
 from api.worker import Worker, Written
+from fhir_adapters import subscriptions
+from fhir_adapters.outcomes import WriteResult
 from fhir_adapters.write_back import find_ours
 from twin.timebase import Clock, monotonic, shifted
 
@@ -102,22 +104,39 @@ async def _write(worker: Worker, report: Report, *, dry_run: bool) -> None:
     if dry_run:
         results = await worker.dry_run()
         report.unchanged = todo.unchanged
-        report.patches = [{"resource": result.outcome.ref, "patch": result.patch} for result in results if result.patch]
+        report.patches = [planned for result in results if (planned := _planned(result))]
         return
     told = await worker.write()
     report.notes.extend(worker.complaints)
     if mode == "off":
         report.notes.append(
             f"write-back is off: {len(todo.orders)} resources would have been annotated or cleaned; "
-            "see them with --dry-run, turn it on with JUMEAU_WRITE_BACK__MODE=annotate"
+            "see them with --dry-run, turn it on with JUMEAU_WRITE_BACK__MODE=annotate "
+            "(companion: cases only, in resources of our own)"
         )
     report.written, report.unchanged = told.written, told.unchanged
     report.conflicts, report.failed = told.conflicts, told.failed
 
 
-async def remove_all(settings: Settings) -> Written:
-    """Take every extension of this installation off the server."""
+async def remove_subscriptions(settings: Settings) -> int:
+    """Take every Subscription of this installation off the server; how many there were."""
     async with worker_of(settings, settings.make_clock()) as worker:
-        parts = worker.parts
-        refs = [ref async for ref in find_ours(parts.client, ANNOTATED_TYPES, parts.source)]
+        client = worker.parts.client
+        return await subscriptions.remove(client, await subscriptions.find_ours(client, worker.parts.source))
+
+
+def _planned(result: WriteResult) -> dict[str, Any] | None:
+    """What a dry run prints of one order."""
+    if result.patch:
+        return {"resource": result.outcome.ref, "patch": result.patch}
+    if result.request:
+        return {"resource": result.outcome.ref, "about": result.carrier, result.request: result.companion}
+    return None
+
+
+async def remove_all(settings: Settings) -> Written:
+    """Take everything of this installation off the server; with write_back.take_over that of the others too."""
+    async with worker_of(settings, settings.make_clock()) as worker:
+        parts, take_over = worker.parts, settings.write_back.take_over
+        refs = [ref async for ref in find_ours(parts.client, ANNOTATED_TYPES, parts.source, take_over=take_over)]
         return await worker.remove_all(refs)

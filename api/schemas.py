@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from twin.projections.suite_twin import RoomState
 from twin.vocabulary import CareSetting, CaseStatus, Milestone, Provenance
@@ -10,6 +10,10 @@ from twin.vocabulary import CareSetting, CaseStatus, Milestone, Provenance
 Instant = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 Day = Annotated[str, Field(json_schema_extra={"format": "date"})]
 Probability = Annotated[float, Field(ge=0, le=1)]
+
+Minutes = Annotated[float, PlainSerializer(lambda value: round(value, 1))]
+Share = Annotated[float, PlainSerializer(lambda value: round(value, 2))]
+Brier = Annotated[float, PlainSerializer(lambda value: round(value, 3))]
 
 
 class _Answer(BaseModel):
@@ -40,6 +44,8 @@ class FeedShown(_Answer):
     """Entries that could not be read since the start."""
     writing: str
     """off, annotate, or why writing stopped."""
+    push: str
+    """off, by hand, starting, active, or why the server doesn't tell its changes."""
 
 
 class Moment(_Answer):
@@ -66,7 +72,8 @@ class RunShown(_Answer):
     at: Instant
     seed: int
     replications: int
-    seconds: float
+    seconds: float | None
+    """Wall time that it took; null with `at`, since it is not kept."""
 
 
 class BlockShown(_Answer):
@@ -125,7 +132,7 @@ class Suite(Moment):
     site: str
     day: Day
     as_of: Instant
-    """Site time at which the twins were folded."""
+    """Site time at which the twins were folded; with `at`, that instant."""
     figures: Figures
     rooms: list[Room]
     queue: list[str]
@@ -254,3 +261,99 @@ class DayDocument(_Answer):
 
     suite: Suite
     cases: list[CaseSummary]
+
+
+class _Scored(_Answer):
+    model_config = ConfigDict(from_attributes=True)
+
+
+class CoverageShown(_Scored):
+    """Share of truths inside a band, with its 95 % interval (Wilson)."""
+
+    share: Share
+    low: Share
+    high: Share
+
+
+class LineShown(_Scored):
+    """The scores of one group, in minutes."""
+
+    n: int
+    crps: Minutes
+    """Continuous ranked probability score: of a point forecast it would be the absolute error."""
+    pinball: Minutes
+    """Mean pinball loss of P10, P50 and P90."""
+    bias: Minutes
+    """Truth less P50: above 0, things happen later than said."""
+    mae: Minutes
+    coverage: dict[int, CoverageShown]
+    """By nominal coverage in percent."""
+    pit: tuple[int, ...]
+    """Histogram of the probability integral transform in ten bins; level is honest."""
+
+
+class RoomLineShown(_Scored):
+    """`This room ends late` at one lead time."""
+
+    n: int
+    late: int
+    brier: Brier
+    brier_base: Brier
+    """What always saying the share of late rooms would have scored."""
+
+
+class ScoreCardShown(_Scored):
+    """Predictions of the last days against what happened. Lines by group, then by the group's value."""
+
+    days: int = 0
+    n: int
+    """Predictions judged: each case counts once per milestone and lead time."""
+    cases: int
+    lines: dict[str, dict[str, LineShown]]
+    rooms: dict[str, RoomLineShown]
+    """By lead time in minutes."""
+
+
+class RecalibrationShown(_Answer):
+    """A procedure, by a surgeon or by anyone, that takes another time than booked. Whole minutes."""
+
+    id: str
+    procedure: str
+    surgeon: str | None
+    direction: Literal["longer", "shorter"]
+    cases: int
+    booked_min: int
+    typical_min: int
+    typical_95_min: tuple[int, int]
+    """95 % interval of what is typical."""
+    next_case_80_min: tuple[int, int]
+    """80 % interval of the next case."""
+    probability: Probability
+    """That the typical case takes over 1.10 times (shorter: under .90 times) what is booked."""
+    later_cases: int
+    """Finished since the proposal was raised: they prove it or not."""
+    later_mae_booked_min: float
+    later_mae_proposed_min: float
+    verdict: Literal["awaited", "proved", "not proved"]
+
+
+class DecisionGiven(BaseModel):
+    """What a person decides on a proposal."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    choice: Literal["accepted", "changed", "refused"]
+    person: Annotated[str, Field(min_length=1, max_length=100)]
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+    minutes: Annotated[float, Field(ge=5, le=1440)] | None = None
+    """With a change: book so long."""
+
+
+class DecisionKept(_Answer):
+    """A decision as the journal keeps it."""
+
+    id: str
+    choice: Literal["accepted", "changed", "refused"]
+    person: str
+    reason: str
+    at: Instant

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
 from twin.errors import SettingsError
@@ -14,6 +14,9 @@ from twin.site import WEEKDAYS, BlockTime
 from twin.vocabulary import BookedInterval
 
 SEARCHED = ("Location", "Appointment", "Encounter", "Procedure")
+SECRET_LENGTH = 16
+LIVE_PAST_DAYS = 31
+"""The live twin goes back so far at most; what lies further back is loaded into the journal and leaves memory."""
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -38,16 +41,7 @@ class FhirSettings(_Section):
     @field_validator("base_url")
     @classmethod
     def _plain_url(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if (
-            parts.scheme not in ("http", "https")
-            or not parts.hostname
-            or parts.username
-            or parts.query
-            or parts.fragment
-        ):
-            raise ValueError("give an http(s) URL without credentials or query, such as https://fhir.clinic.fr/r4")
-        return value.rstrip("/")
+        return _plain_url(value, "https://fhir.clinic.fr/r4")
 
 
 class SyncSettings(_Section):
@@ -82,7 +76,8 @@ class SyncSettings(_Section):
 class WriteBackSettings(_Section):
     """Writing predictions to the FHIR server: off unless turned on."""
 
-    mode: Literal["off", "annotate"] = "off"
+    mode: Literal["off", "annotate", "companion"] = "off"
+    """annotate: on the hospital's resources; companion: cases only, in resources of our own beside them."""
     targets: Listed = ["case", "room"]
     min_interval_s: float = Field(60.0, ge=0)
     budget_per_s: float = Field(20.0, gt=0)
@@ -99,6 +94,29 @@ class WriteBackSettings(_Section):
     def _known_targets(cls, value: list[str]) -> list[str]:
         if unknown := set(value) - {"case", "room"}:
             raise ValueError(f"unknown target {sorted(unknown)[0]!r}: give case, room or both")
+        return value
+
+
+class PushSettings(_Section):
+    """Being told of changes by the FHIR server: off unless turned on, since it makes Subscriptions there."""
+
+    callback_url: str | None = None
+    """Where the FHIR server reaches this API: itself on this machine, or a reverse proxy on it."""
+    secret: SecretStr | None = None
+    """Of Subscriptions that an administrator makes by hand, to `…/push/hook`, in the header X-Jumeau-Secret."""
+    watch_s: float = Field(60.0, ge=1, le=3600)
+    valid_s: float = Field(86400.0, ge=60)
+
+    @field_validator("callback_url")
+    @classmethod
+    def _plain_url(cls, value: str | None) -> str | None:
+        return None if value is None else _plain_url(value, "http://127.0.0.1:8000")
+
+    @field_validator("secret")
+    @classmethod
+    def _long(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value) < SECRET_LENGTH:
+            raise ValueError(f"give at least {SECRET_LENGTH} characters, such as those of `openssl rand -hex 24`")
         return value
 
 
@@ -189,6 +207,13 @@ class ApiSettings(_Section):
         if value not in LOOPBACK:
             raise ValueError("only 127.0.0.1, localhost or ::1: there is no sign-in yet, so other machines are refused")
         return value
+
+
+def _plain_url(value: str, example: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
+        raise ValueError(f"give an http(s) URL without credentials or query, such as {example}")
+    return value.rstrip("/")
 
 
 def _weekdays(told: str) -> set[int]:

@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
+import structlog
 import typer
 import uvicorn
 
@@ -20,6 +21,7 @@ from twin.errors import SettingsError
 from twin.timebase import Clock
 
 _CLOSE_WITHIN_S = 2
+_log = structlog.get_logger(__name__)
 
 
 class _Server(uvicorn.Server):
@@ -47,6 +49,8 @@ async def living(settings: Settings, clock: Clock | None = None) -> AsyncIterato
     async with worker_of(settings, clock or settings.make_clock()) as worker:
         program = LiveProgram(worker)
         listening = listen(settings.api)
+        if settings.push.callback_url and listening.getsockname()[1] != settings.api.port:
+            _log.warning("api.port was taken: push.callback_url leads elsewhere, notifications do not arrive")
         server = _Server(
             uvicorn.Config(
                 create_app(program),

@@ -5,33 +5,38 @@ environment wins over the file. An unknown key is an error, in both; `JUMEAU_TES
 """
 
 import os
+import re
 import tomllib
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from api.sections import (
+    LIVE_PAST_DAYS,
     ApiSettings,
     ClockSettings,
     FhirSettings,
     PrivacySettings,
+    PushSettings,
     SimulationSettings,
     SiteSettings,
     SyncSettings,
     WriteBackSettings,
 )
 from twin.errors import SettingsError
+from twin.facts import Horizon
 from twin.site import DurationOptions, HorizonOptions, MaterialOptions, SimulationOptions, SiteOptions
-from twin.timebase import Clock
+from twin.timebase import Clock, site_date
 
 PREFIX = "JUMEAU_"
 CONFIG_VARIABLE = "JUMEAU_CONFIG"
 DEFAULT_FILE = Path("jumeau.toml")
+_PASSWORD = re.compile(r"(//[^:/?@]*:).*(?=@)|(password=)[^&]*")
+"""In the address of a database; rather too much is hidden than too little."""
 
 
 class Settings(BaseSettings):
@@ -52,6 +57,7 @@ class Settings(BaseSettings):
     site: SiteSettings = SiteSettings()
     sync: SyncSettings = SyncSettings()
     write_back: WriteBackSettings = WriteBackSettings()
+    push: PushSettings = PushSettings()
     simulation: SimulationSettings = SimulationSettings()
     clock: ClockSettings = ClockSettings()
     privacy: PrivacySettings = PrivacySettings()
@@ -91,6 +97,14 @@ class Settings(BaseSettings):
         """Days that the live twin keeps."""
         return HorizonOptions(self.sync.past_days, self.sync.ahead_days)
 
+    def horizon(self, now: datetime) -> Horizon:
+        """Days that a twin of this site instant keeps, around its day."""
+        today = site_date(now, ZoneInfo(self.site.timezone))
+        return Horizon(
+            today - timedelta(days=min(self.sync.past_days, LIVE_PAST_DAYS)),
+            today + timedelta(days=self.sync.ahead_days),
+        )
+
     def duration_options(self) -> DurationOptions:
         """Constants of the closed form."""
         return DurationOptions(booked_interval=self.site.booked_interval)
@@ -116,9 +130,7 @@ class Settings(BaseSettings):
     def shown(self) -> dict[str, Any]:
         """Plain values for `jumeau config show`; a password in the database URL is hidden."""
         values = self.model_dump(mode="json")
-        parts = urlsplit(self.database_url)
-        if parts.password:
-            values["database_url"] = self.database_url.replace(f":{parts.password}@", ":***@")
+        values["database_url"] = _PASSWORD.sub(lambda found: f"{found[1] or found[2]}***", self.database_url)
         return values
 
 

@@ -7,20 +7,21 @@ import asyncio
 import uuid
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 import structlog
 
+from api.context import context_text
 from api.deps import Feed, RunInfo, Snapshot
 from api.intake import Intake
 from api.parts import Counts, Parts
-from fhir_adapters.guarded_write import WriteResult, write
+from fhir_adapters.outcomes import WriteResult
 from twin.facts import Fact, Horizon
 from twin.journal import Run
 from twin.prediction import MODEL
 from twin.prediction.habits import Habits, habits_of
-from twin.prediction.material import Orders, differs, orders_of, wanted_annotations
+from twin.prediction.material import Orders, differs, orders_beside, orders_of, wanted_annotations
 from twin.prediction.models import Models, models_of
 from twin.prediction.predict import Issue, days_to_predict, result_hash, room_ends_of, scenario_of, timelines_of
 from twin.projections.ledger import Ledger, changed
@@ -72,6 +73,9 @@ class Worker:
         self._covered: frozenset[str] = frozenset()
         self._stored: dict[str, Annotation] = {}
         self._number = 0
+        self._gone: dict[str, Fact] = {}
+        """Newest versions of resources that a write didn't find: nothing is written until a read sees them again."""
+        self._context = context_text(parts.settings, clock, reading=parts.reading, source=parts.source)
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -91,7 +95,11 @@ class Worker:
 
     async def read_all(self) -> Counts:
         """Read the whole horizon; what is absent and answers 404 or 410 to a direct read is deleted."""
-        return await self._intake.read_all()
+        counts = await self._intake.read_all()
+        self._gone.clear()
+        if self.parts.settings.write_back.mode == "companion":
+            await self.parts.writer.companions.read(self.parts.writer.traits)
+        return counts
 
     async def read_changes(self) -> Counts:
         """Read what changed since the cursor, with its overlap."""
@@ -100,6 +108,11 @@ class Worker:
     def has_news(self, before: Ledger) -> bool:
         """True where the hospital changed something since `before`; our own annotations are no news."""
         return bool(changed(before, self.ledger))
+
+    def changed_types(self, before: Ledger) -> frozenset[str]:
+        """Types of which the hospital wrote something since `before`. Deletes don't count: not every server tells."""
+        refs = changed(before, self.ledger)
+        return frozenset(ref.partition("/")[0] for ref in refs if not self.ledger.resources[ref].deleted)
 
     def failed_to_read(self, reason: str) -> None:
         """Remember why a read failed; the twins stay as they are and grow old visibly."""
@@ -111,7 +124,7 @@ class Worker:
         """Fold the twins as they stand now, simulate, and publish a snapshot. SimulationError: the old one stands."""
         started = monotonic()
         covered = frozenset(self._intake.pending)
-        position = await asyncio.to_thread(self.parts.journal.position)
+        position = self._intake.position
         suite = await self._intake.suite()
         run_id = uuid.uuid4().urn
         settings = self.parts.settings
@@ -188,6 +201,7 @@ class Worker:
             model=MODEL,
             result_hash=result_hash(timelines, room_ends),
             position=position,
+            context=self._context,
         )
         await asyncio.to_thread(
             self.parts.journal.append_run,
@@ -204,15 +218,18 @@ class Worker:
         shown = self.snapshot
         if shown is None:
             return Orders((), 0)
-        settings = self.parts.settings
-        wanted = wanted_annotations(shown.suite, shown.timelines, shown.room_ends, settings.write_back.targets)
-        return orders_of(
-            wanted,
-            self.ledger,
-            now=shown.suite.now,
-            options=settings.material_options(),
-            take_over=settings.write_back.take_over,
-        )
+        settings = self.parts.settings.write_back
+        options, now = self.parts.settings.material_options(), shown.suite.now
+        beside = settings.mode == "companion"
+        targets = [target for target in settings.targets if target == "case" or not beside]
+        wanted = wanted_annotations(shown.suite, shown.timelines, shown.room_ends, targets)
+        if beside:
+            return orders_beside(wanted, self.parts.writer.companions.carried, now=now, options=options)
+        found = orders_of(wanted, self.ledger, now=now, options=options, take_over=settings.take_over)
+        return replace(found, orders=tuple(order for order in found.orders if not self._is_gone(order.ref)))
+
+    def _is_gone(self, ref: str) -> bool:
+        return ref in self._gone and self._gone[ref] is self.ledger.resources[ref].newest
 
     async def write(self) -> Written:
         """Write what is due. Orders held back by an interval or the budget come again at the next call."""
@@ -231,17 +248,15 @@ class Worker:
 
     async def dry_run(self) -> list[WriteResult]:
         """What `write` would do, as patches; nothing is sent but reads."""
-        zone, source, take_over = self.parts.site.timezone, self.parts.source, self.parts.settings.write_back.take_over
-        return [
-            await write(self.parts.client, order, zone=zone, source=source, take_over=take_over, dry_run=True)
-            for order in self.orders().orders
-        ]
+        return [await self.parts.writer.plan(order) for order in self.orders().orders]
 
     async def remove_all(self, refs: Iterable[str]) -> Written:
-        """Take everything of ours off these resources."""
-        told = Written()
-        writer = self.parts.writer
+        """Take everything of ours off these resources, and all that is beside."""
+        told, writer = Written(), self.parts.writer
+        await writer.companions.read()
         results = await writer.run([WriteOrder(ref, None, "removal") for ref in refs])
+        beside = [WriteOrder(ref, None, "removal", beside=True) for ref in writer.companions.carried]
+        results += await writer.run(beside)
         await self._note(results, told)
         return told
 
@@ -251,6 +266,8 @@ class Worker:
             return
         for result in results:
             told.add(result.outcome.status)
+            if result.outcome.status == "gone" and (known := self.ledger.resources.get(result.ref)):
+                self._gone[result.ref] = known.newest
             if result.outcome.status not in ("written", "unchanged"):
                 _log.warning("not written", ref=result.outcome.ref, status=result.outcome.status)
         run = self.snapshot.run.id if self.snapshot and self.snapshot.run else None
@@ -262,15 +279,19 @@ class Worker:
     @property
     def complaints(self) -> list[str]:
         """What a person has to know of writing back to this server."""
-        traits, foreign = self.parts.writer.traits, self.orders().foreign
-        said = [f"{name} is no longer annotated: {reason}" for name, reason in sorted(traits.refuses.items())]
-        if traits.if_match is False:
-            said.append("the server ignores If-Match: what is written is read again and compared")
+        said, foreign = self.parts.writer.traits.complaints, self.orders().foreign
         if foreign:
             said.append(
                 f"{foreign} resources carry predictions of another installation and are left alone; "
-                "write_back.take_over = true replaces them"
+                "--take-over (write_back.take_over = true) replaces them"
             )
+        if self.parts.settings.write_back.mode == "companion":
+            left = sum(known.newest.carried.present and not known.deleted for known in self.ledger.resources.values())
+            if left:
+                said.append(
+                    f"{left} resources of the hospital still carry our annotations; "
+                    "`jumeau write-back --remove` takes them off, and the companions, which the next run makes again"
+                )
         return said
 
     def _settle_pending(self, ordered: set[str], results: list[WriteResult], told: Written) -> None:
@@ -278,7 +299,7 @@ class Worker:
         shown = self.snapshot
         if shown is None:
             return
-        done = {result.outcome.ref for result in results if result.outcome.status == "written"}
+        done = {result.ref for result in results if result.outcome.status == "written"}
         carriers = {
             ref: twin.carrier
             for twin in shown.suite.cases.values()
@@ -300,11 +321,11 @@ class Worker:
         """How reading and writing are doing."""
         intake = self._intake
         age = None if intake.read_at is None else monotonic() - intake.read_at
-        mode = self.parts.settings.write_back.mode
+        mode, traits = self.parts.settings.write_back.mode, self.parts.writer.traits
         return Feed(
             server=self.server,
             age_s=age,
             failing=intake.failing or intake.frozen,
             quarantined=len(intake.quarantined),
-            writing=self.parts.writer.halted or "; ".join([mode, *self.parts.writer.traits.refuses.values()]),
+            writing=self.parts.writer.halted or traits.off or "; ".join([mode, *traits.refuses.values()]),
         )

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from fhir_adapters import content
+from fhir_adapters import content, links
 from fhir_adapters.errors import (
     BadAnswerError,
     ConflictError,
@@ -61,8 +61,7 @@ class Answer:
         except BadAnswerError:
             return None
         meta = resource.get("meta") if isinstance(resource, dict) else None
-        version = meta.get("versionId") if isinstance(meta, dict) else None
-        return version if isinstance(version, str) and version else None
+        return links.version_told(meta.get("versionId")) if isinstance(meta, dict) else None
 
     def _version_in_tag(self) -> str | None:
         return (self.tag or "").removeprefix("W/").strip('"') or None

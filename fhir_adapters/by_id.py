@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from fhir_adapters import links
-from fhir_adapters.client import FhirClient
-from fhir_adapters.errors import NotFoundError, RefusedError, RejectedError
+from fhir_adapters.client import FhirClient, may_be_the_search
+from fhir_adapters.errors import EndlessError, FhirServerError, NotFoundError, RefusedError
 from fhir_adapters.gathering import Batch, Gathered, direct, read_each, together
 from fhir_adapters.normalise import Normaliser
 
@@ -51,8 +51,10 @@ async def _search(client: FhirClient, into: Gathered, resource_type: str, ids: S
         async for page in client.search(resource_type, [("_id", ",".join(ids)), ("_count", str(ID_CHUNK))]):
             if not await into.add(page, resource_type, only=wanted):
                 break  # it ignores `_id` and gives everything: what is missing is read by itself
-    except RejectedError as error:
-        if error.status != 400:
+    except EndlessError:
+        pass  # what is missing is read by itself
+    except FhirServerError as error:
+        if not may_be_the_search(error):
             raise
         # No search by `_id` here: each is read by itself.
     await into.complete(client)

@@ -11,6 +11,13 @@ PREDICTED_ROOM_END = f"{STRUCTURES}predicted-room-end"
 
 OURS = frozenset({PREDICTED_TIMELINE, PREDICTED_START, PREDICTED_END, PREDICTED_ROOM_END})
 
+PREDICTION_CODES = f"{CANONICAL}/CodeSystem/prediction"
+CASE_TIMELINE = "case-timeline"
+"""What a RiskAssessment of ours says: the predicted course of one case."""
+MILESTONE_CODES = f"{CANONICAL}/CodeSystem/milestone"
+PATIENT_OF = f"{CANONICAL}/patient-of"
+"""System of the identifier that means *the patient of this resource*: `Type/id`."""
+
 
 def is_ours(url: object) -> bool:
     """True for the url of an extension of ours."""

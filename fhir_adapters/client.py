@@ -12,8 +12,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
+from urllib.parse import urlencode
 
 import httpx
 
@@ -23,17 +24,21 @@ from fhir_adapters.errors import (
     AdapterError,
     BadAddressError,
     BadAnswerError,
+    EndlessError,
     FhirServerError,
     NoConnectionError,
+    RejectedError,
     SlowError,
     ThrottledError,
     UnreachableError,
 )
 
 FHIR_JSON = "application/fhir+json"
+ACCEPTED = f"{FHIR_JSON}, application/json;q=0.9"
 JSON_PATCH = "application/json-patch+json"
 MAX_BODY_BYTES = 64 * 2**20
 MAX_PAGES = 10_000
+MAX_REDIRECTS = 3
 MAX_ATTEMPTS = 6
 CONNECT_TRIES = 3
 REPEATED_AFTER = (None, 429, 502, 503, 504)
@@ -49,17 +54,26 @@ logging.getLogger("httpx").setLevel(logging.WARNING)
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a search. `number` counts from 1; `server_time` is the server's clock when it answered."""
+    """One page of a search. `number` counts from 1; `server_time` is the server's clock when it answered.
+
+    `moved`: its `next` link names another address of the same server, and is followed at the base.
+    """
 
     bundle: dict[str, Any]
     server_time: datetime | None
     self_link: str | None
     number: int
+    moved: bool = False
 
 
 def is_away(error: FhirServerError) -> bool:
     """True where the server can't be reached now; False where it answered, if only that it can't do this (500, 501)."""
     return error.temporary and error.status in REPEATED_AFTER
+
+
+def may_be_the_search(error: FhirServerError) -> bool:
+    """True where another search of the same type may be answered: servers refuse parameters in many ways."""
+    return isinstance(error, RejectedError) or error.status in (500, 501)
 
 
 class FhirClient:
@@ -88,7 +102,7 @@ class FhirClient:
         self._backoff_s = backoff_s
         self._slots = asyncio.Semaphore(max_in_flight)
         self._http = httpx.AsyncClient(
-            headers={"Accept": FHIR_JSON, "Accept-Encoding": "gzip", "User-Agent": "jumeau", **(headers or {})},
+            headers={"Accept": ACCEPTED, "Accept-Encoding": "gzip", "User-Agent": "jumeau", **(headers or {})},
             timeout=timeout_s,
             limits=httpx.Limits(max_connections=max_in_flight, max_keepalive_connections=max_in_flight),
             transport=transport,
@@ -155,40 +169,58 @@ class FhirClient:
     async def pages(self, path: str, params: Params = (), *, max_pages: int = MAX_PAGES) -> AsyncIterator[Page]:
         """The pages of a search or a history; each `next` link is followed as given, if it leads below the base.
 
-        Raises BadAnswerError for a link that leads elsewhere or was followed before, and after `max_pages`.
+        A proxy may hide how the server calls itself: a link below the base that the first `self` link names is followed
+        at ours. Raises BadAnswerError for one that leads elsewhere, EndlessError for one that was followed before, and
+        after `max_pages`.
         """
         url, seen, resource_type = self.base.address(path), set[str](), path.partition("/")[0]
         query: Params | None = list(params)
+        told: links.Base | None = None
         for number in range(1, max_pages + 1):
             answer = await self.get(url, params=query)
-            page, following = await self._page(answer, number)
-            yield page
+            seen.add(answer.url)
+            bundle = await self._bundle(answer)
+            told = links.base_told(_link(bundle, "self"), path) if number == 1 else told
+            following, moved = self._following(bundle, answer.url, told)
+            yield Page(bundle, _server_time(bundle, answer), _link(bundle, "self"), number, moved)
             if following is None:
                 return
             if following in seen:
-                raise BadAnswerError("a `next` link leads back", method="GET", resource=resource_type)
-            seen.add(following)
+                raise EndlessError("a `next` link leads back", method="GET", resource=resource_type)
             url, query = following, None  # params would replace the query of the link
-        raise BadAnswerError(f"a search has over {max_pages} pages", method="GET", resource=resource_type)
+        raise EndlessError(f"a search has over {max_pages} pages", method="GET", resource=resource_type)
 
-    async def _page(self, answer: Answer, number: int) -> tuple[Page, str | None]:
+    async def _bundle(self, answer: Answer) -> dict[str, Any]:
         large = len(answer.body) >= LARGE_BODY_BYTES
         parsed = await asyncio.to_thread(content.parse, answer.body) if large else content.parse(answer.body)
-        bundle = _resource(parsed, "Bundle")
+        return _resource(parsed, "Bundle")
+
+    def _following(self, bundle: Mapping[str, Any], seen_at: str, told: links.Base | None) -> tuple[str | None, bool]:
+        """The address of the next page, and whether the link named another one."""
         following = _link(bundle, "next")
+        if following is None:
+            return None, False
         try:
-            target = None if following is None else self.base.resolve(following, seen_at=answer.url)
+            return self.base.resolve(following, seen_at=seen_at), False
         except BadAddressError as error:
+            home = None if told is None else self.base.moved(following, told)
+            if home is not None:
+                return home, True
             raise BadAnswerError(f"a `next` link is not followed: {error}", method="GET", resource="Bundle") from error
-        return Page(bundle, _server_time(bundle, answer), _link(bundle, "self"), number), target
 
     # Writing
 
-    async def create(self, resource_type: str, body: bytes | Mapping[str, Any]) -> Answer:
-        """POST of a new resource."""
+    async def create(
+        self, resource_type: str, body: bytes | Mapping[str, Any], *, if_none_exist: Params = ()
+    ) -> Answer:
+        """POST of a new resource; with `if_none_exist` only where a search by it finds none (200: one was there).
+
+        Raises ConflictError where it finds several. Servers may ignore it.
+        """
         if not links.is_type(resource_type):
             raise BadAddressError("a create needs the name of a resource type")
-        return await self._write("POST", self.base.address(resource_type), body)
+        only_if = {"If-None-Exist": urlencode(if_none_exist)} if if_none_exist else {}
+        return await self._write("POST", self.base.address(resource_type), body, headers=only_if)
 
     async def update(self, ref: str, body: bytes | Mapping[str, Any], *, if_match: str | None) -> Answer:
         """PUT of a whole resource over version `if_match`. Raises ConflictError where another one is there."""
@@ -212,14 +244,21 @@ class FhirClient:
         """DELETE of an address that the server gave for a job of ours."""
         return await self._write("DELETE", self.base.resolve(url), None)
 
-    async def transaction(self, bundle: Mapping[str, Any]) -> Answer:
-        """POST of a transaction or batch Bundle to the base."""
+    async def transaction(self, bundle: bytes | Mapping[str, Any]) -> Answer:
+        """POST of a transaction or batch Bundle, as text or as values, to the base."""
         return await self._write("POST", self.base.address(""), bundle)
 
     async def _write(
-        self, method: str, url: str, body: object, *, if_match: str | None = None, media: str = FHIR_JSON
+        self,
+        method: str,
+        url: str,
+        body: object,
+        *,
+        if_match: str | None = None,
+        media: str = FHIR_JSON,
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> Answer:
-        headers = {"Prefer": "return=representation"}
+        headers = {"Prefer": "return=representation", **headers}
         if if_match is not None:
             headers["If-Match"] = links.entity_tag(if_match)
         data = body if isinstance(body, bytes) else None if body is None else _encoded(body)
@@ -265,7 +304,7 @@ class FhirClient:
     async def _once(self, request: httpx.Request, resource: str) -> Answer:
         try:
             async with self._slots:
-                answer = await self._exchange(request)
+                answer = await self._redirected(request, await self._exchange(request))
         except httpx.TimeoutException:
             raise SlowError("the server is silent", method=request.method, resource=resource) from None
         except httpx.ConnectError:
@@ -279,6 +318,19 @@ class FhirClient:
         failure = error_of(answer, method=request.method, resource=resource)
         if failure is not None:
             raise failure
+        return answer
+
+    async def _redirected(self, request: httpx.Request, answer: Answer) -> Answer:
+        """What a read is redirected to below the base; a redirect to anywhere else as it came."""
+        for _ in range(MAX_REDIRECTS):
+            target = answer.headers.get("location", "")
+            if request.method != "GET" or answer.status not in (301, 302, 303, 307, 308) or not target:
+                break
+            try:
+                address = self.base.resolve(target, seen_at=answer.url)
+            except BadAddressError:
+                break
+            answer = await self._exchange(self._http.build_request("GET", address, headers=request.headers))
         return answer
 
     async def _exchange(self, request: httpx.Request) -> Answer:

@@ -17,6 +17,7 @@
         ├── RejectedError        400, 422 and every other 4xx
         ├── WrongServerError     a server of another FHIR version than R4 and R4B
         └── BadAnswerError       not JSON, too large, too deep, a redirect, a link that must not be followed
+            └── EndlessError     pages that lead back to one read before, or never end
 
 *Temporary*: the same request may succeed later. Messages give the method, the resource type and the status, never a
 body, an id or a query value; `body` holds the answer for the program and is never shown.
@@ -120,3 +121,7 @@ class WrongServerError(FhirServerError):
 
 class BadAnswerError(FhirServerError):
     """An answer that can't be used: not JSON, too large, too deep, a redirect, or a link not to be followed."""
+
+
+class EndlessError(BadAnswerError):
+    """Pages that lead back to one that was read before, or never end: what they gave until then is good."""

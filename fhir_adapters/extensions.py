@@ -1,4 +1,4 @@
-"""Annotations as FHIR extensions and back. The only importer of fhir.resources (R4B, equal to R4 for `Extension`).
+"""Annotations as FHIR extensions and back. The only importer of fhir.resources (R4B, equal to R4 for what we write).
 
     predicted-timeline   on the case's carrier, one per case; its parts use short urls
     predicted-start      on the carrier: P50 of patient_in_room; carries no source, it belongs to the timeline beside it
@@ -16,6 +16,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from fhir.resources.R4B.extension import Extension
+from fhir.resources.R4B.riskassessment import RiskAssessment
 
 from fhir_adapters.canonical import (
     OURS,
@@ -103,6 +104,7 @@ def _published_stage(stage: PredictedStage, zone: ZoneInfo) -> PredictedStage:
         p10=_minute(stage.p10, zone),
         p90=_minute(stage.p90, zone),
         probability=None if stage.probability is None else _two_decimals(stage.probability),
+        quantiles_s=(),
     )
 
 
@@ -202,6 +204,14 @@ def _validate(extension: Json) -> None:
     except ValueError:
         # Not chained: pydantic would repeat the input.
         raise InvalidAnnotationError(f"{extension['url']} is not a valid R4 extension") from None
+
+
+def check_assessment(resource: Json) -> None:
+    """Raises InvalidAnnotationError where a RiskAssessment of ours is not valid R4."""
+    try:
+        RiskAssessment.model_validate(resource)
+    except ValueError:
+        raise InvalidAnnotationError("a RiskAssessment of ours is not valid R4") from None
 
 
 # --- extensions -> values ---------------------------------------------------------------------------------------------

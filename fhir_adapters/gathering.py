@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from fhir_adapters import links
@@ -18,6 +18,7 @@ Cursor = Mapping[str, datetime]
 
 DELETED = "deleted"
 """Version id and content hash of what is no longer on the server."""
+_BEHIND = timedelta(minutes=10)
 OPTIONAL_TYPES = frozenset({"Patient", "ServiceRequest", "Schedule", "Slot"})
 """Types without which the twin does: where they may not be read, that is a warning."""
 
@@ -64,10 +65,12 @@ class Gathered:
         self.warnings: list[str] = []
         self.ids: set[str] = set()
         self.answered = False
+        self.cut = False
+        """Not all of a search was read."""
         self.partial: set[str] = set()
         """`Type/real id` of what came with only some of its elements."""
         self._normaliser = normaliser
-        self._since = since
+        self.since = since
         self._every = every
         self._facts: dict[object, Fact] = {}
         self._quarantined: dict[object, Quarantined] = {}
@@ -124,17 +127,20 @@ class Gathered:
                 self.take(answer)
 
     def batch(self, resource_type: str) -> Batch:
-        """All of it. Without a time of the server the highest lastUpdated is the cursor, else the one before."""
+        """All of it. Without a time of the server the highest lastUpdated is the cursor, else the one before.
+
+        A server that tells no time at all is taken to be at most ten minutes behind us.
+        """
         dated = (fact.key.last_updated for fact in self._facts.values() if "no-last-updated" not in fact.findings)
-        highest = max(dated, default=self._since)
+        highest = max(dated, default=self.since or self.observed_at - _BEHIND)
         cursor = self.server_time or highest
         return Batch(
             facts=tuple(self._facts.values()),
             quarantined=tuple(self._quarantined.values()),
             read=len(self._facts) + len(self._quarantined),
-            cursor={resource_type: cursor.astimezone(UTC)} if cursor is not None else {},
+            cursor={resource_type: cursor.astimezone(UTC)},
             patient_ids=frozenset(self._patient_ids),
-            complete=frozenset({resource_type}),
+            complete=frozenset() if self.cut else frozenset({resource_type}),
             warnings=tuple(self.warnings),
         )
 

@@ -5,13 +5,10 @@ fresh GET -> guarded JSON Patch (or the spliced raw text by PUT) -> the answer c
 
 import asyncio
 import random
-import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeGuard
 from zoneinfo import ZoneInfo
-
-import structlog
 
 from fhir_adapters import extensions, links, splice
 from fhir_adapters.answers import Answer
@@ -27,6 +24,9 @@ from fhir_adapters.errors import (
     SlowError,
     UnreachableError,
 )
+from fhir_adapters.history import version_texts
+from fhir_adapters.manners import REFUSALS, ServerTraits, says_no_patch
+from fhir_adapters.outcomes import WriteResult, failed
 from fhir_adapters.patching import plan_patch, version_of
 from twin.facts import Carried
 from twin.timeline import Annotation, PredictedRoomEnd, PredictedTimeline, WriteOrder, WriteOutcome
@@ -35,46 +35,8 @@ Json = dict[str, Any]
 Sleep = Callable[[float], Awaitable[None]]
 
 TRIES = 3
-_FIRST_WAIT_S = 0.1
-_BACKOFF_S = 5.0
-_HISTORY = (("_count", "20"),)
+FIRST_WAIT_S = 0.1
 _PARTIAL = frozenset({"SUBSETTED", "REDACTED"})
-_NO_PATCH_STATUS = frozenset({405, 415, 501})
-_NO_PATCH = re.compile(rb"(?i)not.{0,20}(supported|implemented|allowed)|unsupported")
-_ABOUT_PATCH = re.compile(rb"(?i)patch|content.?type|media.?type")
-
-_log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class WriteResult:
-    """What became of an order. `body` is the newest representation seen after a write, to be read like any version.
-
-    `patch` is the patch of a dry run, whose outcome has the status `planned`.
-    """
-
-    outcome: WriteOutcome
-    body: Json | None = None
-    patch: list[Json] | None = None
-
-
-@dataclass(slots=True)
-class ServerTraits:
-    """What writing to one server taught; kept for the life of the program."""
-
-    json_patch: bool = True
-    if_match: bool | None = None
-    """True once it refused a stale version, False once it let an update be overwritten, None not known."""
-    refuses: dict[str, str] = field(default_factory=dict)
-    """Why resources of a type are no longer written: the server drops or refuses our extensions on them."""
-    pause_s: float = 0.0
-    """How long the server wants to be, or had better be, left alone, said by the last write."""
-
-    def refuse(self, resource_type: str, reason: str) -> None:
-        """Resources of a type are no longer written; said once."""
-        if resource_type not in self.refuses:
-            _log.warning(f"{resource_type} is no longer annotated: {reason}")
-        self.refuses[resource_type] = reason
 
 
 async def write(
@@ -98,13 +60,8 @@ async def write(
         return await job.run(sleep, dry_run=dry_run)
     except NotFoundError:
         return _result(order, "gone")
-    except FhirServerError as error:
-        if error.temporary and traits is not None:
-            told = error.retry_after_s
-            traits.pause_s = _BACKOFF_S * (0.5 + random.random()) if told is None else told
-        return _result(order, "failed", reason=str(error))
     except (AdapterError, ValueError) as error:
-        return _result(order, "failed", reason=str(error))
+        return failed(order, error, traits)
 
 
 def _result(
@@ -154,6 +111,8 @@ class _Write:
         self._rejected_version: str | None = None
         self._stale_version: str | None = None
         self._by_put = False
+        self._untried = False
+        """A patch was refused twice: perhaps the server has none, and takes the whole resource."""
 
     async def run(self, sleep: Sleep, *, dry_run: bool) -> WriteResult:
         problem, reason = "conflict", ""
@@ -177,7 +136,7 @@ class _Write:
             if result is not None:
                 return result
             if self._tries_left:
-                await sleep(_FIRST_WAIT_S * max(1, TRIES - self._tries_left) * (0.5 + random.random()))
+                await sleep(FIRST_WAIT_S * max(1, TRIES - self._tries_left) * (0.5 + random.random()))
         return self._end(problem, reason=reason)
 
     def _end(self, status: str, *, reason: str = "", seen: _Seen | None = None) -> WriteResult:
@@ -214,12 +173,7 @@ class _Write:
 
     async def _history(self) -> list[_Seen]:
         """The latest versions, newest first; [] where the server offers no history."""
-        try:
-            answer = await self._client.get(f"{self._order.ref}/_history", params=_HISTORY)
-            answer.json()  # refuses what is nested too deep to be looked into
-            bodies = splice.entries(answer.body)
-        except (FhirServerError, ValueError):
-            return []
+        bodies = await version_texts(self._client, self._order.ref)
         seen = [self._seen(Answer(200, {}, body)) for body in bodies]
         found = [one for one in seen if one is not None]
         if all(one.version.isdecimal() for one in found):
@@ -243,7 +197,7 @@ class _Write:
         if carried.annotation is None or self._shown is None or (carried.foreign and self._take_over):
             return False
         same = extensions.same_content(carried.annotation, self._shown)
-        return same and _is_valid_still(carried.annotation, self._shown, renewal=self._order.reason == "renewal")
+        return same and is_valid_still(carried.annotation, self._shown, renewal=self._order.reason == "renewal")
 
     def _patch(self, before: _Seen) -> list[Json]:
         return plan_patch(before.resource, self._wanted, self._source, take_over=self._take_over)
@@ -258,14 +212,30 @@ class _Write:
     # Writing
 
     async def _written(self, before: _Seen) -> WriteResult | None:
-        self._by_put = not self._traits.json_patch or splice.has_delicate_numbers(before.body)
+        untried = self._untried and not self._traits.patched
+        self._by_put = untried or not self._traits.json_patch or splice.has_delicate_numbers(before.body)
         if not self._by_put:
-            answer = await self._client.patch(self._order.ref, self._patch(before), if_match=before.tag)
+            answer = await self._patched(before)
         elif self._traits.if_match is False:
             return self._end("failed", reason="the server ignores If-Match: replacing a whole resource is not safe")
         else:
             answer = await self._put(before, over=before)
+        if answer is None:
+            return None
+        if untried and self._traits.json_patch:
+            self._traits.has_no_json_patch()
         return await self._checked(before, answer)
+
+    async def _patched(self, before: _Seen) -> Answer | None:
+        """None where PATCH is not found and the resource is: the server has no route for it."""
+        try:
+            answer = await self._client.patch(self._order.ref, self._patch(before), if_match=before.tag)
+        except NotFoundError:
+            await self._read()
+            self._learn_no_json_patch()
+            return None
+        self._traits.patched = True
+        return answer
 
     async def _put(self, told: _Seen, *, over: _Seen) -> Answer:
         body = splice.splice(told.body, self._owned(told), self._wanted)
@@ -298,7 +268,7 @@ class _Write:
         if previous.version == before.version:
             previous = before
         else:
-            self._learn_if_match_is_ignored()
+            self._traits.ignores_if_match()
             if self._by_put:
                 return await self._restored(previous, after, is_newest=mine == 0)
         if splice.untouched(previous.body, after.body):
@@ -326,34 +296,37 @@ class _Write:
 
     def _after_rejection(self, before: _Seen, error: RejectedError) -> WriteResult | None:
         """None where it may have been a failed `test`: read again; the same refusal of the same version is final."""
-        if not self._by_put and _says_no_patch(error):
+        if not self._by_put and says_no_patch(error):
             self._learn_no_json_patch()
             return None
-        may_be_test = not self._by_put and error.status in (400, 422) and self._rejected_version != before.version
+        may_be_test = not self._by_put and error.status in REFUSALS and self._rejected_version != before.version
         if may_be_test:
             self._rejected_version = before.version
             return None
+        if self._may_have_no_patch(error):
+            return None
         if CANONICAL.encode() in error.body:
-            self._traits.refuse(self._type, "the server refuses our extensions; make their profiles known to it")
+            self._traits.turn_off()
         return self._end("failed", reason=f"rejected ({error.status})")
 
-    def _learn_if_match_is_ignored(self) -> None:
-        if self._traits.if_match is not False:
-            _log.warning("the server ignores If-Match: it accepted a write over a version that we had not seen")
-        self._traits.if_match = False
+    def _may_have_no_patch(self, error: FhirServerError) -> bool:
+        """Try a whole resource where no patch was ever done here and the refusal is not about our extensions."""
+        about_us = CANONICAL.encode() in error.body
+        self._untried = error.status in REFUSALS and not (self._by_put or self._traits.patched or about_us)
+        return self._untried
 
     def _learn_no_json_patch(self) -> None:
-        self._traits.json_patch = False
+        self._traits.has_no_json_patch()
         self._tries_left += 1
-        _log.info("the server has no JSON Patch: whole resources are written, with our extensions spliced in")
 
     async def _after_lost_answer(self, before: _Seen, error: FhirServerError) -> WriteResult | None:
         """The server may have written all the same: only what it holds now tells."""
-        if not self._by_put and _says_no_patch(error):
+        if not self._by_put and says_no_patch(error):
             self._learn_no_json_patch()
             return None
         now = await self._read()
         if not self._has_arrived(now):
+            self._may_have_no_patch(error)
             return None
         if splice.untouched(before.body, now.body):
             return self._end("written", seen=now)
@@ -371,13 +344,7 @@ def _list(meta: object, name: str) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _says_no_patch(error: FhirServerError) -> bool:
-    if error.status in _NO_PATCH_STATUS:
-        return True
-    return error.status == 400 and bool(_NO_PATCH.search(error.body)) and bool(_ABOUT_PATCH.search(error.body))
-
-
-def _is_valid_still(carried: Annotation, wanted: Annotation, *, renewal: bool) -> bool:
+def is_valid_still(carried: Annotation, wanted: Annotation, *, renewal: bool) -> bool:
     """True where what the server carries needs no renewal; by a third of its validity unless one was ordered."""
     pairs = zip(_dated(carried), _dated(wanted), strict=True)
     return all(_lasts(one, other, renewal=renewal) for one, other in pairs)

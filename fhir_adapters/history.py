@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from fhir_adapters import dates, links
+from fhir_adapters import dates, links, splice
 from fhir_adapters.client import FhirClient, is_away
-from fhir_adapters.errors import FhirServerError
+from fhir_adapters.errors import EndlessError, FhirServerError, NotFoundError, RefusedError, RejectedError
 from fhir_adapters.gathering import Batch, Cursor, Gathered, direct, entries, read_each, together
 from fhir_adapters.normalise import Normaliser
 from fhir_adapters.sync import PAGE_SIZE, stamp
@@ -20,6 +20,10 @@ from twin.facts import Deleted, Fact
 
 MAX_PAGES = 20
 """Of one history: what lies beyond is found by the next reading of the whole horizon."""
+EVER = ("_since", "1970-01-01T00:00:00Z")
+"""Without `_since` HAPI cuts a history to the number of versions that it counted up to a minute before."""
+_COUNT = ("_count", "100")
+_FEW = ("_count", "20")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +139,43 @@ async def read_versions(
 
 async def _versions(client: FhirClient, normaliser: Normaliser, ref: str, observed_at: datetime | None) -> Batch | None:
     resource_type, _ = links.reference(ref)
-    into = Gathered(normaliser, observed_at, every=True)
-    try:
-        async for page in client.pages(f"{ref}/_history", [("_count", "100")], max_pages=MAX_PAGES):
-            await into.add(page, resource_type)
-    except FhirServerError as error:
-        if is_away(error):
-            raise
-        return None
-    return into.batch(resource_type)
+    for params in ([EVER, _COUNT], [_COUNT]):
+        into = Gathered(normaliser, observed_at, every=True)
+        try:
+            async for page in client.pages(f"{ref}/_history", params, max_pages=MAX_PAGES):
+                await into.add(page, resource_type)
+        except EndlessError:
+            pass
+        except (NotFoundError, RefusedError):
+            return None
+        except FhirServerError as error:
+            if is_away(error):
+                raise
+            continue  # `_since` may be what it can't do
+        return into.batch(resource_type)
+    return None
+
+
+async def version_texts(client: FhirClient, ref: str) -> list[bytes]:
+    """The texts of a resource's latest versions, newest first; [] where the server offers no history."""
+    for params in ([EVER, _FEW], [_FEW]):
+        try:
+            answer = await client.get(f"{ref}/_history", params=params)
+            bundle = answer.json()  # refuses what is nested too deep to be looked into
+            bodies = splice.entries(answer.body)
+        except RejectedError:
+            continue  # `_since` may be what it can't do
+        except (FhirServerError, ValueError):
+            return []
+        return bodies[::-1] if _is_oldest_first(bundle) else bodies
+    return []
+
+
+def _is_oldest_first(bundle: object) -> bool:
+    told = [entry["resource"] for entry in entries(bundle if isinstance(bundle, dict) else {}) if _has_resource(entry)]
+    times = [at for resource in told if (at := _last_updated(resource)) is not None]
+    return len(times) > 1 and times[0] < times[-1]
+
+
+def _has_resource(entry: object) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get("resource"), dict)

@@ -39,6 +39,17 @@ class Base:
             )
         return parts._replace(fragment="").geturl()
 
+    def moved(self, link: str, told: "Base") -> str | None:
+        """A link below the base that the server believes to have, at this base; None where it is not below that."""
+        try:
+            parts = _split(_clean(link))
+            if _origin(parts) != told.origin or not told.covers(parts.path) or not parts.path.startswith(told.path):
+                return None
+            query = f"?{parts.query}" if parts.query else ""
+            return self.resolve(f"{self.url}{parts.path.removeprefix(told.path)}{query}")
+        except BadAddressError:
+            return None
+
     def covers(self, path: str) -> bool:
         """True for a path at or below the base's, without any dot segment however often it is encoded."""
         plain = _unquoted(path)
@@ -74,12 +85,29 @@ def base_of(url: str) -> Base:
     return base
 
 
+def base_told(self_link: str | None, path: str) -> Base | None:
+    """The base that a server believes to have, by the `self` link of a search at `path`; None where it isn't told."""
+    try:
+        parts = _split(_clean(self_link or ""))
+        if not parts.path.endswith(f"/{path}"):
+            return None
+        return base_of(parts._replace(path=parts.path.removesuffix(f"/{path}"), query="", fragment="").geturl())
+    except BadAddressError:
+        return None
+
+
 def reference(ref: str) -> tuple[str, str]:
     """Type and id of `Type/id`. Raises BadAddressError where it is anything else."""
     resource_type, slash, resource_id = ref.partition("/")
     if not (slash and is_type(resource_type) and is_id(resource_id)):
         raise BadAddressError("a reference is `Type/id`; this one is not")
     return resource_type, resource_id
+
+
+def is_reference(value: object) -> bool:
+    """True for `Type/id`."""
+    resource_type, _, resource_id = value.partition("/") if isinstance(value, str) else ("", "", "")
+    return is_type(resource_type) and is_id(resource_id)
 
 
 def is_id(value: object) -> bool:
@@ -95,6 +123,13 @@ def is_type(value: object) -> bool:
 def is_version(value: object) -> bool:
     """True for a version id that may go into a header: up to 128 visible ASCII characters, no quote or backslash."""
     return isinstance(value, str) and _VERSION.fullmatch(value) is not None
+
+
+def version_told(value: object) -> str | None:
+    """The version id that a body tells, a JSON number as its digits; None for anything else."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) and value else None
 
 
 def entity_tag(version: str) -> str:

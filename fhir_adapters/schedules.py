@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from fhir_adapters.by_id import chunks
-from fhir_adapters.client import FhirClient, Params
-from fhir_adapters.errors import NotFoundError, RefusedError, RejectedError
+from fhir_adapters.client import FhirClient, Params, may_be_the_search
+from fhir_adapters.errors import EndlessError, FhirServerError, NotFoundError, RefusedError
 from fhir_adapters.gathering import Batch, Gathered, joined, together
 from fhir_adapters.normalise import Normaliser
 from fhir_adapters.sync import PAGE_SIZE, within
@@ -51,7 +51,11 @@ class _Reader:
         """The union of the searches, without what isn't wanted; nothing where the server doesn't do one of them."""
         try:
             found = joined(await together(self._search(resource_type, params) for params in searches))
-        except (NotFoundError, RejectedError, RefusedError):
+        except (NotFoundError, RefusedError):
+            return Batch()
+        except FhirServerError as error:
+            if not may_be_the_search(error):
+                raise
             return Batch()
         facts = tuple(fact for fact in found.facts if is_wanted(fact))
         complete = found.complete if searches else frozenset[str]()
@@ -59,8 +63,11 @@ class _Reader:
 
     async def _search(self, resource_type: str, params: Params) -> Batch:
         into = Gathered(self._normaliser, self._observed_at)
-        async for page in self._client.search(resource_type, params):
-            await into.add(page, resource_type)
+        try:
+            async for page in self._client.search(resource_type, params):
+                await into.add(page, resource_type)
+        except EndlessError:
+            into.cut = True
         await into.complete(self._client)
         return into.batch(resource_type)
 

@@ -5,14 +5,13 @@ next search goes back by an overlap longer than the longest transaction, since a
 transaction starts and is seen when it ends.
 """
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from urllib.parse import parse_qsl, urlsplit
 
-from fhir_adapters.client import FhirClient, Params
-from fhir_adapters.errors import NotFoundError, RejectedError
+from fhir_adapters.client import FhirClient, Params, may_be_the_search
+from fhir_adapters.errors import EndlessError, FhirServerError, NotFoundError, RefusedError, RejectedError
 from fhir_adapters.gathering import Batch, Cursor, Gathered, joined, together
 from fhir_adapters.normalise import Normaliser
 from twin.facts import Horizon
@@ -35,6 +34,11 @@ _CLOSED = {
     "Procedure": ("status", "completed,stopped,not-done,entered-in-error"),
 }
 _COUNT = ("_count", str(PAGE_SIZE))
+_WHOLE: tuple[Sequence[Params], ...] = ([[_COUNT]], [[]])
+"""A type without any filter, and without a parameter at all."""
+NEEDED = frozenset({"Appointment", "Location"})
+"""Without them there is no suite."""
+MOVED = "the server calls itself by another address than the base URL; its links are followed at the base URL"
 _NO_FILTERS = frozenset({"_count", "_sort"})
 
 
@@ -50,8 +54,9 @@ async def read_horizon(
     """Everything of the horizon, a day of margin on both sides; the types are read concurrently.
 
     What is over without a date counts where it was written since the day `closed_since`, else since the horizon began.
-    `extra` gives more search parameters per type. A type whose filters the server refuses (400) is read whole; one that
-    it doesn't know (404) is left out, and both are warned about. Raises FhirServerError, also where it knows none.
+    `extra` gives more search parameters per type. A type whose filters the server refuses is read whole; one that it
+    doesn't know, Encounters or Procedures that we may not see are left out, and both are warned about. Raises
+    FhirServerError, also where it knows none.
     """
     given = extra or {}
     readings = (
@@ -59,13 +64,13 @@ async def read_horizon(
             client,
             Gathered(normaliser, observed_at),
             name,
-            _searches(name, horizon, given.get(name, ())),
+            [_searches(name, horizon, given.get(name, ())), *_WHOLE],
             optional=_recently_closed(name, closed_since or horizon.first, given.get(name, ())),
         )
         for name in CLINICAL_TYPES
     )
     batch = joined(await together(readings))
-    if not batch.complete:
+    if not (batch.complete or batch.read):
         raise NotFoundError("the server offers no resource type of a surgical day: is its base URL right?", status=404)
     return batch
 
@@ -100,11 +105,13 @@ async def read_changes(
     *,
     overlap_s: float = 10.0,
     extra: Mapping[str, Params] | None = None,
+    horizon: Horizon | None = None,
     observed_at: datetime | None = None,
 ) -> Batch:
     """What changed since the cursor, of each of its types by itself; no clinical filter but those of `extra`.
 
-    What was known already comes again within the overlap: facts are idempotent. Raises FhirServerError.
+    What was known already comes again within the overlap: facts are idempotent. Where the server refuses to search by
+    `_lastUpdated` all of the `horizon` comes, else all of the type. Raises FhirServerError.
     """
     given, sort = extra or {}, ("_sort", "_lastUpdated,_id")
     readings = []
@@ -112,7 +119,10 @@ async def read_changes(
         into = Gathered(normaliser, observed_at, since=since)
         changed = ("_lastUpdated", f"ge{stamp(since, overlap_s)}")
         search = [changed, *given.get(name, ()), sort, _COUNT]
-        readings.append(_read_type(client, into, name, [search], otherwise=[changed, _COUNT]))
+        # A server that finds nothing by `_lastUpdated` is asked for the days again.
+        days = () if horizon is None else (_searches(name, horizon, given.get(name, ())),)
+        ways: list[Sequence[Params]] = [[search], [[changed, _COUNT]], *days, *_WHOLE]
+        readings.append(_read_type(client, into, name, ways))
     return replace(joined(await together(readings)), complete=frozenset())
 
 
@@ -134,39 +144,64 @@ async def _read_type(
     client: FhirClient,
     into: Gathered,
     resource_type: str,
-    searches: Sequence[Params],
+    ways: Sequence[Sequence[Params]],
     *,
-    otherwise: Params = (_COUNT,),
     optional: Sequence[Params] = (),
 ) -> Batch:
-    """All searches of one type into one batch; `otherwise` where the server refuses one of them.
+    """All searches of one type into one batch, in the first of the `ways` that the server doesn't refuse.
 
-    A refused search of `optional` is done without.
+    After the first way a refused search of `optional` is done without. A type that the twin can do without is left out
+    with a warning where the server refuses it altogether.
     """
     try:
-        try:
-            for params in searches:
-                await _gather(client, into, resource_type, params)
-        except RejectedError as error:
-            if error.status != 400:
-                raise
-            into.warnings.append(f"{resource_type}: the server refuses the search parameters; read without them")
-            await _gather(client, into, resource_type, otherwise)
-        else:
+        if await _by_one_way(client, into, resource_type, ways) == 0:
             for params in optional:
-                with contextlib.suppress(RejectedError):
-                    await _gather(client, into, resource_type, params)
+                await _try(client, into, resource_type, params)
     except NotFoundError:
         if into.answered:
             raise
-        into.warnings.append(f"{resource_type}: the server does not offer it")
-        return Batch(warnings=tuple(into.warnings))
+        return Batch(warnings=(f"{resource_type}: the server does not offer it",))
+    except (RejectedError, RefusedError) as error:
+        if into.answered or into.since is not None or resource_type in NEEDED:
+            raise  # what could be read before is not left out
+        return Batch(warnings=(f"{resource_type}: not read: {error}",))
     await into.complete(client)
     return into.batch(resource_type)
 
 
-async def _gather(client: FhirClient, into: Gathered, resource_type: str, params: Params) -> None:
-    """All pages of one search. A page that expired meanwhile restarts the search."""
+async def _try(client: FhirClient, into: Gathered, resource_type: str, params: Params) -> None:
+    """A search that is done without where the server refuses it."""
+    try:
+        await _gather(client, into, resource_type, params, needed="_lastUpdated")
+    except FhirServerError as error:
+        if not may_be_the_search(error):
+            raise
+
+
+async def _by_one_way(client: FhirClient, into: Gathered, resource_type: str, ways: Sequence[Sequence[Params]]) -> int:
+    """The number of the way that was gone. Raises what the server answers to the last of them."""
+    for number, searches in enumerate(ways):
+        try:
+            for params in searches:
+                await _gather(client, into, resource_type, params)
+        except FhirServerError as error:
+            if number == len(ways) - 1 or not may_be_the_search(error):
+                raise
+            said = f"{resource_type}: the server refuses the search parameters; read without them"
+            if said not in into.warnings:
+                into.warnings.append(said)
+        else:
+            return number
+    return len(ways)
+
+
+async def _gather(
+    client: FhirClient, into: Gathered, resource_type: str, params: Params, *, needed: str | None = None
+) -> None:
+    """All pages of one search. A page that expired meanwhile restarts the search.
+
+    It ends at the first page where the server ignores the parameter `needed`, without which it gives far too much.
+    """
     for attempt in range(1, SEARCH_TRIES + 1):
         number = 0
         try:
@@ -176,7 +211,17 @@ async def _gather(client: FhirClient, into: Gathered, resource_type: str, params
                     into.warnings.append(
                         f"{resource_type}: the server ignores {', '.join(ignored)}; more is read than asked for"
                     )
+                    if needed in ignored:
+                        return
+                if page.moved and MOVED not in into.warnings:
+                    into.warnings.append(MOVED)
                 await into.add(page, resource_type)
+        except EndlessError:
+            into.cut = True
+            into.warnings.append(
+                f"{resource_type}: its pages lead back or do not end; what is absent is not taken as deleted"
+            )
+            return
         except NotFoundError:
             if number == 0 or attempt == SEARCH_TRIES:
                 raise

@@ -2,7 +2,7 @@
 
 `write` does one order and `Writer` many; `patching` says what to change, `guarded_write` changes it, `splice` edits raw
 text where a server would spoil numbers. No write leaves anything else of a resource different; if one did, its outcome
-is `touched` and the Writer stops.
+is `touched` and the Writer stops. `beside` keeps predictions in resources of our own instead (`companion`).
 """
 
 import asyncio
@@ -13,10 +13,13 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from fhir_adapters import extensions, links
+from fhir_adapters import companion, extensions, links
+from fhir_adapters.beside import Companions
 from fhir_adapters.client import FhirClient
-from fhir_adapters.errors import NotFoundError
-from fhir_adapters.guarded_write import ServerTraits, Sleep, WriteResult, write
+from fhir_adapters.errors import EndlessError, NotFoundError, RejectedError
+from fhir_adapters.guarded_write import Sleep, write
+from fhir_adapters.manners import ServerTraits
+from fhir_adapters.outcomes import WriteResult
 from fhir_adapters.patching import plan_patch
 from twin import timebase
 from twin.timeline import WriteOrder, WriteOutcome
@@ -53,6 +56,7 @@ class Writer:
         self._zone = zone
         self._source = source
         self._take_over = take_over
+        self.companions = Companions(client, zone=zone, source=source, take_over=take_over)
         self._slots = asyncio.Semaphore(max_in_flight)
         self._min_interval_s = min_interval_s
         self._gap_s = 1.0 / budget_per_s
@@ -70,23 +74,23 @@ class Writer:
 
     def due(self, order: WriteOrder) -> bool:
         """True where `run` would write the order now; False: held back, offer it (or a newer one) again."""
-        if order.ref in self._in_flight or not self._may_write(order):
+        if _key(order) in self._in_flight or not self._may_write(order):
             return False
-        tried, now = self._tried.get(order.ref, deque()), self._monotonic()
+        tried, now = self._tried.get(_key(order), deque()), self._monotonic()
         while tried and now - tried[0] >= self._memory_s:
             tried.popleft()
         return not tried or (now - tried[-1] >= self._min_interval_s and len(tried) < self._max_per_hour)
 
     async def run(self, orders: Iterable[WriteOrder]) -> list[WriteResult]:
         """Write the newest order of each resource that is due. Those held back are not among the results."""
-        newest = {order.ref: order for order in orders}
+        newest = {_key(order): order for order in orders}
         self._forget()
         due = [order for order in newest.values() if self.due(order)]
-        self._in_flight.update(order.ref for order in due)
+        self._in_flight.update(map(_key, due))
         try:
             results = await asyncio.gather(*(self._one(order) for order in due))
         finally:
-            self._in_flight.difference_update(order.ref for order in due)
+            self._in_flight.difference_update(map(_key, due))
         return [result for result in results if result is not None]
 
     async def _one(self, order: WriteOrder) -> WriteResult | None:
@@ -94,21 +98,33 @@ class Writer:
             await self._turn()
             if not self._may_write(order):
                 return None
-            result = await write(
-                self._client,
-                order,
-                zone=self._zone,
-                source=self._source,
-                take_over=self._take_over,
-                traits=self.traits,
-                sleep=self._sleep,
-            )
-        self._note(result.outcome)
+            result = await self._write(order)
+        self._note(order, result.outcome)
         return result
 
+    async def _write(self, order: WriteOrder, *, dry_run: bool = False) -> WriteResult:
+        if order.beside:
+            return await self.companions.write(order, self.traits, sleep=self._sleep, dry_run=dry_run)
+        return await write(
+            self._client,
+            order,
+            zone=self._zone,
+            source=self._source,
+            dry_run=dry_run,
+            take_over=self._take_over,
+            traits=self.traits,
+            sleep=self._sleep,
+        )
+
+    async def plan(self, order: WriteOrder) -> WriteResult:
+        """What writing the order would send; nothing is sent but reads."""
+        return await self._write(order, dry_run=True)
+
     def _may_write(self, order: WriteOrder) -> bool:
-        refused = order.ref.partition("/")[0] in self.traits.refuses
-        return not (self.halted or refused or self._monotonic() < self._paused_until_s)
+        written = companion.TYPE if order.beside else order.ref.partition("/")[0]
+        refused = written in self.traits.refuses
+        off = self.traits.off is not None and order.annotation is not None and not order.beside
+        return not (self.halted or refused or off or self._monotonic() < self._paused_until_s)
 
     def _forget(self) -> None:
         now = self._monotonic()
@@ -121,7 +137,7 @@ class Writer:
         if at > now:
             await self._sleep(at - now)
 
-    def _note(self, outcome: WriteOutcome) -> None:
+    def _note(self, order: WriteOrder, outcome: WriteOutcome) -> None:
         if outcome.status == "touched":
             self.halted = outcome.reason
             _log.error("writing back is stopped: the journal names the resource, compare its last versions")
@@ -129,10 +145,14 @@ class Writer:
             self._paused_until_s = self._monotonic() + self.traits.pause_s
             self.traits.pause_s = 0.0
         elif outcome.status not in ("unchanged", "gone"):
-            tried = self._tried.setdefault(outcome.ref, deque())
+            tried = self._tried.setdefault(_key(order), deque())
             tried.append(self._monotonic())
             if len(tried) == self._max_per_hour:
-                _log.warning("written too often, left alone for a while: who else writes it?", ref=outcome.ref)
+                _log.warning("written too often, left alone for a while: who else writes it?", ref=order.ref)
+
+
+def _key(order: WriteOrder) -> str:
+    return f"{companion.TYPE} about {order.ref}" if order.beside else order.ref
 
 
 async def find_ours(
@@ -149,7 +169,9 @@ async def find_ours(
                 for resource in _resources(page.bundle, resource_type):
                     if extensions.owned(resource.get("extension"), source, take_over=take_over):
                         yield f"{resource_type}/{resource['id']}"
-        except NotFoundError:
+        except EndlessError:
+            _log.warning("pages lead back: run it again to see whether anything is left", type=resource_type)
+        except (NotFoundError, RejectedError):
             _log.warning("the server does not offer it", type=resource_type)
 
 

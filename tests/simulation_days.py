@@ -8,6 +8,7 @@ import numpy as np
 
 from twin.durations.distribution import LogT
 from twin.durations.stages import STAGE_LAWS, StageLaw
+from twin.simulation.resources import ResourceInput, ResourceKind
 from twin.simulation.scenario import CaseInput, RoomInput, Scenario
 from twin.site import SimulationOptions
 from twin.vocabulary import CareSetting, Milestone, Stage
@@ -92,3 +93,36 @@ def reference_day(*, now: float = 6, replications: int = 50, pacu: int | None = 
             )
             start += (booked + 20) / 60
     return day(*cases, now=now, pacu=pacu, options=SimulationOptions(replications=replications))
+
+
+def suite_day(*, replications: int = 50, size: int = 1, pacu: int = 9) -> Scenario:
+    """The reference day with what a suite shares: 40 resources, 14 of them rooms; `size` such days side by side."""
+    whole = reference_day(replications=replications, pacu=None)
+    cases = [
+        replace(case, key=f"{copy}:{case.key}", room=f"{copy}:{case.room}", team=(f"{copy}:{case.team[0]}",))
+        for copy in range(size)
+        for case in whole.cases
+    ]
+    basic = [
+        ("anesthetists", "nurses", "ward" if case.setting is CareSetting.INPATIENT else "day unit") for case in cases
+    ]
+    equipment = ("c-arm", "microscope", "laser", "column")
+    needs: list[tuple[str, ...]] = [(*need, equipment[i % 4]) if i % 3 == 0 else need for i, need in enumerate(basic)]
+    kinds = ResourceKind
+    pools = (
+        ("anesthetists", kinds.ANESTHETIST, 12),
+        ("nurses", kinds.NURSES, 14),
+        ("porters", kinds.PORTER, 4),
+        ("holding", kinds.HOLDING, 10),
+        ("crews", kinds.CREW, 5),
+        ("pacu", kinds.PACU, pacu),
+        ("ward", kinds.BED, 30),
+        ("day unit", kinds.BED, 24),
+        *((name, kinds.EQUIPMENT, 4) for name in equipment),
+        ("pacu nurses", kinds.PACU_NURSE, pacu + 1),
+    )
+    return replace(
+        whole,
+        cases=tuple(replace(case, needs=need) for case, need in zip(cases, needs, strict=True)),
+        resources=tuple(ResourceInput(name, kind, places * size) for name, kind, places in pools),
+    )

@@ -4,7 +4,8 @@
     ├── SettingsError        an option has a value that makes no sense
     ├── JournalError
     │   ├── WrongKeyError    the journal was written under another pseudonym key
-    │   └── SchemaTooNewError
+    │   ├── SchemaTooNewError
+    │   └── SchemaTooOldError
     └── SimulationError      a run was killed, hung or gave nothing
 
 Messages say what to do and never carry data of a patient.
@@ -29,6 +30,10 @@ class WrongKeyError(JournalError):
 
 class SchemaTooNewError(JournalError):
     """The journal was written by a newer version of this program."""
+
+
+class SchemaTooOldError(JournalError):
+    """The journal must be upgraded before this version uses it."""
 
 
 class SimulationError(TwinError):

@@ -88,6 +88,8 @@ class DurationOptions:
     sigma0: float = 0.30
     default_room_min: float = 75.0
     upper_min: float = 1440.0
+    half_life_days: float = 548.0
+    """After 18 months a finished case counts half (guess)."""
     booked_interval: BookedInterval = BookedInterval.ROOM
 
 

@@ -7,7 +7,7 @@ runs faster, and `run --at` shifts it.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
@@ -40,6 +40,19 @@ class Clock:
         # In UTC: between two times of one zone Python counts what the clocks show, wrong across their change.
         elapsed = wall.astimezone(UTC) - self.started.astimezone(UTC)
         return self.anchor.astimezone(UTC) + elapsed * self.speed
+
+    def wall_at(self, site: datetime) -> datetime:
+        """The wall instant at which it is `site` on this clock, in UTC; wall time now where the clock is stopped."""
+        if self.anchor is None:
+            return site.astimezone(UTC)
+        if not self.speed:
+            return self.wall().astimezone(UTC)
+        return self.started.astimezone(UTC) + (site.astimezone(UTC) - self.anchor.astimezone(UTC)) / self.speed
+
+    def standing_at(self, site: datetime) -> "Clock":
+        """This clock as it showed a site instant; what the server did before or later keeps its own instant."""
+        wall = self.wall_at(site)
+        return replace(self, wall=lambda: wall)
 
     def frozen_at(self, site: datetime) -> "Clock":
         """A clock that stands at a site instant; what the server does later counts as known then."""

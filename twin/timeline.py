@@ -5,6 +5,9 @@ from datetime import date, datetime
 
 from twin.vocabulary import Milestone
 
+QUANTILE_LEVELS = tuple(round(0.05 * step, 2) for step in range(1, 20))
+"""Levels of `PredictedStage.quantiles_s`: .05 to .95."""
+
 
 @dataclass(frozen=True, slots=True)
 class PredictedStage:
@@ -15,6 +18,8 @@ class PredictedStage:
     p10: datetime | None = None
     p90: datetime | None = None
     probability: float | None = None
+    quantiles_s: tuple[int, ...] = ()
+    """At `QUANTILE_LEVELS`, whole seconds since `generated_at`, where the stage is scored; kept, never written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +68,16 @@ class Annotation:
 
 @dataclass(frozen=True, slots=True)
 class WriteOrder:
-    """Bring one resource of the hospital's server to carry `annotation`; None removes all of ours."""
+    """Bring one resource of the hospital's server to carry `annotation`; None removes all of ours.
+
+    With `beside` a resource of our own about it carries the annotation instead, and is what is removed.
+    """
 
     ref: str
     annotation: Annotation | None
     reason: str
     """new, material, renewal, unreadable, over, take over, removal."""
+    beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)

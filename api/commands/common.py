@@ -29,6 +29,19 @@ class Exit(IntEnum):
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file (TOML). Default: jumeau.toml.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
 
+TakeOverOption = Annotated[
+    bool,
+    typer.Option("--take-over", help="Also what other installations wrote: replace it, or with --remove remove it."),
+]
+
+
+def taking_over(settings: "Settings", *, take_over: bool) -> "Settings":
+    """The settings with write_back.take_over where the flag is given."""
+    told = settings.write_back
+    return settings.model_copy(
+        update={"write_back": told.model_copy(update={"take_over": take_over or told.take_over})}
+    )
+
 
 def settings_of(config: Path | None) -> "Settings":
     from api.logs import configure

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from fhir_adapters.client import FhirClient, Params
-from fhir_adapters.errors import BadAnswerError
+from fhir_adapters.answers import Answer
+from fhir_adapters.client import FhirClient, Params, may_be_the_search
+from fhir_adapters.errors import BadAnswerError, FhirServerError
 
 Json = dict[str, Any]
 
@@ -42,7 +43,11 @@ async def page(
     client: FhirClient, url: str, resource_type: str, params: Params | None = None, *, fresh: bool = True
 ) -> PageSeen:
     """A page of a search for a type. Raises FhirServerError, BadAddressError."""
-    answer = await client.get(url, params=params, fresh=fresh)
+    return seen_in(await client.get(url, params=params, fresh=fresh), resource_type)
+
+
+def seen_in(answer: Answer, resource_type: str) -> PageSeen:
+    """What an answer to a search shows. Raises BadAnswerError."""
     bundle = answer.json()
     if not isinstance(bundle, dict) or bundle.get("resourceType") != "Bundle":
         raise BadAnswerError("a Bundle was expected", method="GET", resource=resource_type)
@@ -54,6 +59,16 @@ async def page(
         self_link=_link(bundle, "self"),
         next_link=_link(bundle, "next"),
     )
+
+
+async def sized(client: FhirClient, resource_type: str, count: int) -> Answer:
+    """A page of so many where the server takes `_count`, else as many as it likes. Raises FhirServerError."""
+    try:
+        return await client.get(resource_type, params=[("_count", str(count))])
+    except FhirServerError as error:
+        if not may_be_the_search(error):
+            raise
+    return await client.get(resource_type)
 
 
 def last_updated(resource: Mapping[str, Any]) -> str | None:

@@ -19,7 +19,7 @@ from api.worker import Worker
 from fhir_adapters.errors import AdapterError, FhirServerError
 from fhir_adapters.normalise import default_mapping, load_mapping
 from twin.errors import SettingsError, SimulationError
-from twin.journal.store import MEMORY, name_of
+from twin.journal.address import MEMORY, address_of
 from twin.timebase import Clock
 
 ALL = 100_000
@@ -77,9 +77,9 @@ async def examine(settings: Settings, clock: Clock, *, try_write: str | None = N
 def _reading_only(settings: Settings) -> Settings:
     """The same settings with a journal in memory and writing off; this installation's key only where it is there."""
     key_file = settings.privacy.key_file
-    database = name_of(settings.database_url)
-    if key_file is None and database != MEMORY:
-        key_file = Path(f"{database}.key")
+    file = address_of(settings.database_url).file
+    if key_file is None and file is not None:
+        key_file = Path(f"{file}.key")
     there = key_file if key_file is not None and key_file.is_file() else None
     return settings.model_copy(
         update={

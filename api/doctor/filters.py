@@ -9,8 +9,8 @@ from enum import StrEnum
 from api.doctor.asking import Json, PageSeen, last_updated, search, starts
 from api.doctor.findings import Check, Finding, note, ok, warning
 from fhir_adapters import dates
-from fhir_adapters.client import FhirClient
-from fhir_adapters.errors import NotFoundError, RejectedError
+from fhir_adapters.client import FhirClient, may_be_the_search
+from fhir_adapters.errors import FhirServerError, NotFoundError
 
 FUTURE = "2100-01-01"
 PAST = "1900-01-01"
@@ -112,7 +112,9 @@ async def _tried(client: FhirClient, trial: Trial) -> tuple[Verdict, bool | None
     """What became of it, and whether the self link repeats it."""
     try:
         seen = await search(client, trial.type, *trial.params)
-    except (RejectedError, NotFoundError):
+    except FhirServerError as error:
+        if not _is_refusal(error):
+            raise
         return Verdict.REFUSED, None
     if not all(trial.allows(one) for one in seen.resources):
         return Verdict.IGNORED, seen.repeats(trial.name)
@@ -120,6 +122,10 @@ async def _tried(client: FhirClient, trial: Trial) -> tuple[Verdict, bool | None
     if trial.expects and seen.next_link is None and trial.expects not in seen.refs:
         return Verdict.MISSES, seen.repeats(trial.name)
     return Verdict.HONOURED, seen.repeats(trial.name)
+
+
+def _is_refusal(error: FhirServerError) -> bool:
+    return isinstance(error, NotFoundError) or may_be_the_search(error)
 
 
 def _finding(name: str, verdicts: Mapping[str, Verdict]) -> Finding:
@@ -152,7 +158,9 @@ async def sort_finding(client: FhirClient, resource_type: str) -> Finding:
     for name in ("_lastUpdated", "-_lastUpdated"):
         try:
             seen = await search(client, resource_type, ("_sort", name), _MANY)
-        except (RejectedError, NotFoundError):
+        except FhirServerError as error:
+            if not _is_refusal(error):
+                raise
             return note(Check.SORT, "_sort=_lastUpdated is refused", "the line does without", sorted=False)
         orders[name] = [at for one in seen.resources if (at := dates.instant(last_updated(one)))]
     up, down = orders["_lastUpdated"], orders["-_lastUpdated"]

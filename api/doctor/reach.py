@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 from statistics import median
 from urllib.parse import urlsplit
 
+from api.doctor.asking import sized
 from api.doctor.findings import Check, Finding, counted, note, ok, problem, warning
 from api.sections import LOOPBACK
-from fhir_adapters.client import FhirClient
+from fhir_adapters.client import FhirClient, may_be_the_search
 from fhir_adapters.errors import (
     BadAnswerError,
     FhirServerError,
@@ -19,7 +20,7 @@ from fhir_adapters.errors import (
     WrongServerError,
 )
 from fhir_adapters.server import ServerCapabilities, probe
-from fhir_adapters.sync import CLINICAL_TYPES
+from fhir_adapters.sync import CLINICAL_TYPES, NEEDED
 from twin.timebase import monotonic, wall_now
 
 TIMED = 5
@@ -89,7 +90,7 @@ async def _let_in(client: FhirClient, door: Door) -> None:
     failed: dict[str, FhirServerError] = {}
     for name in CLINICAL_TYPES:
         try:
-            (await client.get(name, params=[("_count", "1")])).json()
+            (await sized(client, name, 1)).json()
         except FhirServerError as error:
             failed[name] = error
         else:
@@ -113,8 +114,10 @@ def _failure(name: str, error: FhirServerError) -> Finding:
     numbers = {"type": name, "status": error.status}
     if isinstance(error, RefusedError):
         todo = f"allow this program to read and search {name}; the sign-in that it may need is not built yet"
-        return problem(Check.SIGN_IN, str(error), todo, **numbers)
-    if isinstance(error, NotFoundError):
+        make = problem if name in NEEDED else warning
+        return make(Check.SIGN_IN, str(error), todo, **numbers)
+    done_without = name not in NEEDED and may_be_the_search(error)
+    if isinstance(error, NotFoundError) or done_without:
         return warning(Check.TYPES, f"{name} is not offered", "without it less is known of every case", **numbers)
     if isinstance(error, BadAnswerError):
         return problem(Check.REACH, str(error), "a proxy or a sign-in page may answer in its place", **numbers)
@@ -130,7 +133,7 @@ async def _timed(client: FhirClient, resource_type: str) -> list[Finding]:
     for _ in range(TIMED):
         started = monotonic()
         try:
-            answer = await client.get(resource_type, params=[("_count", "1")])
+            answer = await sized(client, resource_type, 1)
         except FhirServerError as error:
             return [warning(Check.LATENCY, str(error), "the server answers unreliably: look into its log")]
         took_s.append(monotonic() - started)

@@ -4,11 +4,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
-from api.doctor.asking import Json, PageSeen, last_updated, page, search
+from api.doctor.asking import Json, PageSeen, last_updated, page, search, seen_in, sized
 from api.doctor.filters import filter_findings, sort_finding
 from api.doctor.findings import Check, Finding, counted, note, ok, problem, warning
-from fhir_adapters.client import FhirClient, Params
+from fhir_adapters.client import FhirClient, Params, may_be_the_search
 from fhir_adapters.errors import BadAddressError, FhirServerError
+from fhir_adapters.links import base_told
 from fhir_adapters.sync import PAGE_SIZE, stamp
 from twin.timebase import wall_now
 
@@ -19,7 +20,7 @@ Samples = Mapping[str, PageSeen]
 
 async def sample(client: FhirClient, types: Iterable[str]) -> dict[str, PageSeen]:
     """The first large page of each type. Raises FhirServerError."""
-    return {name: await search(client, name, ("_count", str(PAGE_SIZE))) for name in types}
+    return {name: seen_in(await sized(client, name, PAGE_SIZE), name) for name in types}
 
 
 async def search_findings(client: FhirClient, samples: Samples) -> list[Finding]:
@@ -46,7 +47,7 @@ def _page_size(samples: Samples) -> Finding:
         said = f"{', '.join(cut)}: the total is more than the page shows, and there is no `next` link"
         todo = "either some may not be seen by this program, or the server cuts lists off: find out which"
         return warning(Check.PAGE_SIZE, said, todo, types=cut)
-    sizes = [len(seen.resources) for seen in samples.values() if seen.next_link]
+    sizes = [len(seen.resources) for seen in samples.values() if seen.next_link and seen.resources]
     if not sizes:
         return note(Check.PAGE_SIZE, f"all that is there fits on pages of {PAGE_SIZE}", asked=PAGE_SIZE)
     capped = min(sizes)
@@ -63,7 +64,13 @@ async def _paging(client: FhirClient, samples: Samples) -> Finding:
     if held < 2:
         return note(Check.PAGING, "too little is there to try paging", "run it again with data")
     size = min(20, max(1, held // (MAX_FOLLOWED - 1)))
-    seen = await search(client, name, ("_count", str(size)))
+    try:
+        seen = await search(client, name, ("_count", str(size)))
+    except FhirServerError as error:
+        if not may_be_the_search(error):
+            raise
+        said = f"the server refuses to be asked for a page size ({error.status})"
+        return note(Check.PAGING, said, "the line takes the pages that come", asked=size)
     if seen.next_link is None:
         if len(seen.resources) < held:
             return problem(Check.PAGING, f"no `next` link after {size} of {held}", "turn paging on in the server")
@@ -74,24 +81,34 @@ async def _paging(client: FhirClient, samples: Samples) -> Finding:
 
 async def _followed(client: FhirClient, name: str, first: PageSeen, *, needed: bool) -> Finding:
     """Follow the links; `needed` says that the line has to as well, with the data of today."""
-    refs, links, seen = Counter(first.refs), list[str](), first
-    while seen.next_link is not None and len(links) < MAX_FOLLOWED:
+    refs, followed, seen = Counter(first.refs), list[str](), first
+    told, moved = base_told(first.self_link, name), False
+    while seen.next_link is not None and len(followed) < MAX_FOLLOWED:
         try:
             target = client.base.resolve(seen.next_link, seen_at=seen.url)
         except BadAddressError as error:
-            return _led_astray(client, seen.next_link, error, needed=needed)
-        if target in links:
-            return problem(Check.PAGING, "a `next` link leads back to a page that was read", "mend it in the server")
-        links.append(target)
+            home = None if told is None else client.base.moved(seen.next_link, told)
+            if home is None:
+                return _led_astray(client, seen.next_link, error, needed=needed)
+            target, moved = home, True
+        if target in (first.url, *followed):
+            said = "a `next` link leads back to a page that was read"
+            todo = "what was read until then is used, but deletes are found late: mend it in the server"
+            return warning(Check.PAGING, said, todo, type=name, pages=len(followed) + 1)
+        followed.append(target)
         seen = await page(client, target, name)
         refs.update(seen.refs)
     relative = bool(first.next_link and not urlsplit(first.next_link).netloc)
-    numbers = {"type": name, "pages": len(links) + 1, "relative": relative}
-    said = f"{counted(len(links) + 1, 'page')} of {name} followed{', by relative links' if relative else ''}"
+    numbers = {"type": name, "pages": len(followed) + 1, "relative": relative}
+    said = f"{counted(len(followed) + 1, 'page')} of {name} followed{', by relative links' if relative else ''}"
     if repeated := sum(count > 1 for count in refs.values()):
         said += f"; {counted(repeated, 'resource')} came twice"
         todo = "pages shift while data change, or the order is not stable: the regular full reads make up for it"
         return note(Check.PAGING, said, todo, **numbers, repeated=repeated)
+    if moved and told is not None:
+        said += f"; the server calls itself {told.url}, its links are followed at the base URL"
+        todo = "have the proxy tell the server its address: absolute references between resources are not understood"
+        return note(Check.PAGING, said, todo, **numbers, repeated=0, link_base=told.url)
     return ok(Check.PAGING, said, **numbers, repeated=0)
 
 

@@ -15,7 +15,9 @@ from fhir_adapters.answers import Answer
 from fhir_adapters.canonical import is_ours
 from fhir_adapters.client import FhirClient
 from fhir_adapters.errors import AdapterError, BadAddressError, ConflictError, FhirServerError, NotFoundError
-from fhir_adapters.guarded_write import ServerTraits, WriteResult, write
+from fhir_adapters.guarded_write import write
+from fhir_adapters.manners import ServerTraits
+from fhir_adapters.outcomes import WriteResult
 from fixtures.clinic.catalogue import TAGS
 from twin.errors import SettingsError
 from twin.timebase import site_date, wall_now

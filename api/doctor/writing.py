@@ -10,7 +10,6 @@ from api.doctor.findings import Check, Finding, Level, counted, listed, note, ok
 from api.once import ANNOTATED_TYPES
 from api.worker import Worker
 from fhir_adapters import extensions
-from fhir_adapters.guarded_write import write
 from fhir_adapters.server import ServerCapabilities
 from twin.projections.ledger import Ledger
 from twin.timeline import WriteOrder
@@ -86,9 +85,8 @@ async def _example(worker: Worker, orders: Iterable[WriteOrder]) -> dict[str, An
         (order for order in orders if order.annotation and order.ref.partition("/")[0] in SHOWN_TYPES),
         key=lambda order: (SHOWN_TYPES.index(order.ref.partition("/")[0]), order.ref),
     )
-    zone, source = worker.parts.site.timezone, worker.parts.source
     for order in fitting[:3]:
-        result = await write(worker.parts.client, order, zone=zone, source=source, dry_run=True)
+        result = await worker.parts.writer.plan(order)
         if result.patch:
             return {"resource": order.ref, "patch": [_shown(operation) for operation in result.patch]}
     return None

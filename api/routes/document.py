@@ -4,12 +4,23 @@ import hashlib
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, HTTPException, Request
+from fastapi import Depends, HTTPException, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.sse import format_sse_event
 
-from api.deps import Program, Snapshot, TheProgram
+from api.deps import PAST, BusyError, Program, Snapshot, TheProgram
+from api.instants import past_instant
 from api.routes.views import View
 from api.schemas import DayDocument
+from twin.errors import JournalError
+
+AskedInstant = Annotated[
+    str | None,
+    Query(
+        description="A past instant with its offset: the twin as it was known then (docs/past-instants.md)",
+        json_schema_extra={"format": "date-time"},
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +45,9 @@ class DayDocuments:
         self._newest: Encoded | None = None
 
     def of(self, program: Program, snapshot: Snapshot) -> Encoded:
-        """The document of a snapshot."""
+        """The document of a snapshot; of past ones none is kept."""
+        if snapshot.number == PAST:
+            return _encode(program, snapshot)
         if self._newest is None or self._newest.snapshot is not snapshot:
             self._newest = _encode(program, snapshot)
         return self._newest
@@ -62,16 +75,29 @@ def documents_of(request: Request) -> DayDocuments:
     return documents
 
 
-def snapshot_of(program: TheProgram) -> Snapshot:
-    """The newest snapshot; 503 before the first."""
+async def snapshot_of(program: TheProgram, at: AskedInstant = None) -> Snapshot:
+    """The newest snapshot, 503 before the first; or the one that was known at a past instant."""
+    if at is not None:
+        return await _past(program, at)
     snapshot = program.snapshot
     if snapshot is None:
         raise HTTPException(503, "The FHIR server has not been read yet: /health/ready says why.", {"Retry-After": "2"})
     return snapshot
 
 
+async def _past(program: Program, at: str) -> Snapshot:
+    try:
+        return await program.past(past_instant(at, program.now()))
+    except ValueError as error:
+        raise RequestValidationError([{"loc": ("query", "at"), "msg": str(error), "type": "value_error"}]) from None
+    except BusyError:
+        raise HTTPException(503, "Many past instants are being made: try again.", {"Retry-After": "5"}) from None
+    except JournalError as error:
+        raise HTTPException(503, f"{error}.", {"Retry-After": "5"}) from None
+
+
 def view_of(snapshot: Annotated[Snapshot, Depends(snapshot_of)], program: TheProgram) -> View:
-    """The newest snapshot in the site's time zone."""
+    """The snapshot asked for, in the site's time zone."""
     return View(snapshot, program.site.timezone)
 
 

@@ -9,6 +9,7 @@ from api.schemas import Live, Ready
 STALE_S = 120.0
 """Wall seconds without a successful read after which the data count as stale (guess)."""
 _WRITING = frozenset({"off", "annotate"})
+_PUSH = frozenset({"off", "by hand", "starting", "active"})
 
 router = APIRouter(tags=["health"])
 
@@ -38,6 +39,8 @@ def _reasons(feed: Feed) -> list[str]:
         reasons.append(f"last read {feed.age_s:.0f} s ago")
     if feed.writing not in _WRITING:
         reasons.append(f"writing: {feed.writing}")
+    if feed.push not in _PUSH:
+        reasons.append(f"push: {feed.push}")
     return reasons
 
 

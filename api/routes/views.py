@@ -6,7 +6,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from api import schemas
-from api.deps import Program, Snapshot
+from api.deps import Snapshot, Source
 from twin.projections.patient_twin import PatientTwin
 from twin.projections.stamps import Times
 from twin.projections.suite_twin import RoomState, RoomTwin
@@ -36,12 +36,12 @@ class View:
 
     # --- the suite ----------------------------------------------------------------------------------------------------
 
-    def suite(self, program: Program) -> schemas.Suite:
+    def suite(self, source: Source) -> schemas.Suite:
         """The whole suite, with the feed as it is now."""
         twin, run = self.snapshot.suite, self.snapshot.run
         return schemas.Suite(
-            **dict(moment(program)),
-            site=program.site.name,
+            **dict(moment(source)),
+            site=source.site.name,
             day=twin.day.isoformat(),
             as_of=self.at(twin.now),
             figures=self._figures(),
@@ -53,7 +53,7 @@ class View:
                 at=self.at(run.at),
                 seed=run.seed,
                 replications=run.replications,
-                seconds=round(run.seconds, 3),
+                seconds=None if run.seconds is None else round(run.seconds, 3),
             ),
         )
 
@@ -228,14 +228,18 @@ class View:
         )
 
 
-def moment(program: Program) -> schemas.Moment:
+def moment(source: Source) -> schemas.Moment:
     """Site time and the age of the data, as they are now."""
-    feed = program.feed
+    feed = source.feed
     return schemas.Moment(
-        now=program.now().astimezone(program.site.timezone).isoformat(timespec="seconds"),
+        now=source.now().astimezone(source.site.timezone).isoformat(timespec="seconds"),
         data_age_s=None if feed.age_s is None else round(feed.age_s, 1),
         feed=schemas.FeedShown(
-            server=feed.server, failing=feed.failing, quarantined=feed.quarantined, writing=feed.writing
+            server=feed.server,
+            failing=feed.failing,
+            quarantined=feed.quarantined,
+            writing=feed.writing,
+            push=feed.push,
         ),
     )
 

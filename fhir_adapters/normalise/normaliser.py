@@ -108,7 +108,8 @@ class Normaliser:
         last_updated = dates.instant(meta.last_updated)
         if last_updated is None:
             reader.found("no-last-updated")
-        version_id = meta.version_id if links.is_version(meta.version_id) else None
+        told = links.version_told(meta.version_id)
+        version_id = told if links.is_version(told) else None
         if version_id is None:
             reader.found("no-version-id")
         return VersionKey(

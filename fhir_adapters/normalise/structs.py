@@ -46,7 +46,7 @@ class Period(Element, frozen=True):
 class Meta(Element, frozen=True):
     """What the server says about the version."""
 
-    version_id: str | None = None
+    version_id: Any = None
     last_updated: str | None = None
 
 

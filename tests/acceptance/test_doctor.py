@@ -113,7 +113,7 @@ def test_not_reached(jumeau: Jumeau) -> None:
 
 @pytest.mark.parametrize(
     "traits",
-    [Traits(refuses=401), Traits(page=2, public="http://fhir.clinic.example"), Traits(html=True)],
+    [Traits(refuses=401), Traits(page=2, astray="http://fhir.clinic.example"), Traits(html=True)],
     ids=["401", "links elsewhere", "html"],
 )
 def test_useless(jumeau: Jumeau, traits: Traits) -> None:
@@ -122,6 +122,26 @@ def test_useless(jumeau: Jumeau, traits: Traits) -> None:
         assert server.writes() == 0
     assert told.code == 1
     assert any(one["level"] == "problem" and one["todo"] for one in json.loads(told.out)["findings"])
+
+
+@pytest.mark.parametrize(
+    ("traits", "check"),
+    [
+        (Traits(unknown_params=501, lacks=frozenset({"date", "_count", "_sort", "_lastUpdated"})), "filters"),
+        (Traits(hidden=frozenset({"Encounter"})), "sign-in"),
+        (Traits(page=2, public="http://fhir.internal:8080", moves=307, loops=True), "reading"),
+    ],
+    ids=["hardly any search", "403 on Encounter", "hidden"],
+)
+def test_useful_all_the_same(jumeau: Jumeau, traits: Traits, check: str) -> None:
+    with Stranger(traits, *morning()) as server:
+        told = jumeau("doctor", "--fhir", server.url, "--json", **AT_HALF_PAST_TEN)
+        assert server.writes() == 0
+    assert told.code == 0, told.out
+    found = findings(told)
+    assert all(one["level"] != "problem" for each in found.values() for one in each)
+    assert any(one["level"] == "warning" and one["todo"] for one in found[check])
+    assert len(found["rooms"][0]["numbers"]["rooms"]) == 2  # type: ignore[index]
 
 
 def test_usage(jumeau: Jumeau) -> None:

@@ -65,6 +65,21 @@ STRANGERS = {
     "behind": Traits(etag_suffix=";gzip", patch=405, skew_s=-300.0, hidden=frozenset({"Patient"})),
     "noisy": Traits(bad=BAD, outcome_entry=True, full_urls=False, paging="path", page=4, gzips=True),
     "shaky": Traits(busy=4, busy_status=503, retry_after="0", drops=3, slow_s=0.01),
+    "odd": Traits(
+        unknown_params=501,
+        lacks=frozenset({"date", "_lastUpdated", "_sort", "_count"}),
+        lacks_types=frozenset({"Procedure"}),
+        lacks_status=400,
+        patch=404,
+        includes=True,
+        history_since=400,
+    ),
+    "behind a proxy": Traits(
+        base="/r4", public="http://fhir.internal:8080", page=2, moves=307, patch=500, patch_says="oops", loops=True
+    ),
+    "timeless": Traits(
+        version_ids="json", tells_date=False, tells_time=False, last_updated="none", history_order="oldest"
+    ),
     "untold": Traits(tells_version=False, last_updated="none", tells_time=False, patch=415),
 }
 REFS = [f"{one['resourceType']}/{one['id']}" for one in morning() if one["resourceType"] != "Patient"]

@@ -39,7 +39,7 @@ def test_nobody_there(jumeau: Jumeau) -> None:
         (Traits(html=True), "not JSON"),
         (Traits(redirects=True), "redirects"),
         (Traits(hidden=frozenset({"Appointment"})), "does not allow"),
-        (Traits(page=2, public="http://fhir.clinic.example"), "`next` link"),
+        (Traits(page=2, astray="http://fhir.clinic.example"), "`next` link"),
     ],
     ids=["401", "403", "html", "redirect", "no appointments", "links elsewhere"],
 )

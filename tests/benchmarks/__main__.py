@@ -5,6 +5,7 @@ import importlib
 import json
 import pkgutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.benchmarks import Row
@@ -28,9 +29,21 @@ def main(arguments: list[str]) -> int:
     names = sorted(module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]))
     modules = [importlib.import_module(f"tests.benchmarks.{name}") for name in names if not name.startswith("_")]
     rows: list[Row] = [row for module in modules for row in module.run()]
+    sys.stdout.write(shown(rows, as_json="--json" in arguments))
+    return 0
+
+
+def alone(run: Callable[[], list[Row]], arguments: list[str]) -> int:
+    """The same for one module: `python -m tests.benchmarks.NAME [--json]`."""
+    rows = run()
     sys.stdout.write(_json(rows) if "--json" in arguments else _table(rows))
     DOCUMENT.write_text(_document(rows), "utf-8")
     return 0
+
+
+def shown(rows: list[Row], *, as_json: bool) -> str:
+    """As JSON or as a table."""
+    return _json(rows) if as_json else _table(rows)
 
 
 def _json(rows: list[Row]) -> str:

@@ -155,7 +155,7 @@ def peer(sample: list[tuple[str, bytes]], database: Path) -> tuple[float, dict[t
     with Session(engine) as session:
         started = time.perf_counter()
         for kind, text in sample:
-            model = classes[kind].model_validate_json(text)
+            model: Any = classes[kind].model_validate_json(text)
             hashed = keyed.digest("content", _canonical(text))
             name = keyed.patient(model.id) if kind == "Patient" else model.id
             session.merge(

@@ -1,73 +1,143 @@
-"""The SimPy reference on the reference day of 63 cases, against the same day as bare arithmetic in NumPy.
+"""The compiled kernel against the SimPy specification: the same day of 63 cases, the same draws, in one run.
 
-With no shared person and no PACU limit a list is a recursion: entry = max(room free, earliest, patient there). That is
-the peer, and both must give the same seconds. What SimPy adds is what no recursion can: rooms that wait for each other.
+`python -m tests.benchmarks.simulation --json` gives all figures. Times of one core are processor time of a thread, the
+best of some rounds, so that a busy machine slows neither side down; two threads against two processes is wall time.
+Every instant of every step of the compared replications is equal, or the benchmark ends with an AssertionError.
 """
 
-import dataclasses
+import json
+import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 
 import numpy as np
 
 from tests.benchmarks import Row
-from tests.simulation_days import reference_day
+from tests.simulation_days import suite_day
+from twin.simulation import kernel, reference
 from twin.simulation.draws import Seconds
-from twin.simulation.lists import Plan, draw_plan
-from twin.simulation.reference import visits
-from twin.vocabulary import Milestone
+from twin.simulation.flat import flatten
+from twin.simulation.lists import draw_plan
+from twin.simulation.pathway import write
+from twin.simulation.replications import Engine, futures_of
+from twin.simulation.writer import Pathway
 
-REPLICATIONS = 200
-UNIT = "replications of the reference day"
+UNIT = "replications of a suite's day, 63 cases"
+COMPARED = 60
+MANY = 1000
+SIZES = ((1, 400), (10, 40), (100, 6))
+"""Days side by side, replications."""
 
 
-def run() -> list[Row]:
-    """Draws are made before the clock starts, but in the row that says so."""
-    shared = reference_day(replications=REPLICATIONS)
-    apart = dataclasses.replace(
-        shared, pacu_places=None, cases=tuple(dataclasses.replace(case, team=()) for case in shared.cases)
-    )
-    shared_plan, apart_plan = draw_plan(shared), draw_plan(apart)
-    assert_equal(visits(apart_plan), recursion(apart_plan))
-    seconds = {
-        "SimPy reference, team and PACU of 12": best(lambda: visits(shared_plan)),
-        "SimPy reference, draws included": best(lambda: visits(draw_plan(shared))),
-        "SimPy reference, nothing shared": best(lambda: visits(apart_plan)),
-        "NumPy recursion, nothing shared (peer)": best(lambda: recursion(apart_plan)),
+def figures() -> dict[str, object]:
+    """All that is measured, by name; times in milliseconds a replication."""
+    kernel.warm()
+    pathway = write(draw_plan(suite_day(replications=MANY)))
+    few = pathway.draws[:COMPARED]
+    known = reference.run(pathway.program, few)
+    equal = np.array_equal(kernel.run(pathway.program, few), known)
+    assert equal, "the kernel differs from its specification"
+    simpy_ms = 1000 * best(lambda: reference.run(pathway.program, few)) / COMPARED
+    kernel_ms = 1000 * best(lambda: kernel.run(pathway.program, pathway.draws, pathway.kept), rounds=7) / MANY
+    return {
+        "replications": COMPARED,
+        "events": events(pathway, few),
+        "resources": len(pathway.program.resources),
+        "simpy_ms": round(simpy_ms, 4),
+        "kernel_ms": round(kernel_ms, 4),
+        "ratio": round(simpy_ms / kernel_ms, 1),
+        "bit_equal": equal,
+        "compared_values": known.size,
+        "two_cores": two_cores(pathway),
+        "what_if": what_if(),
+        "by_size": [by_size(size, replications) for size, replications in SIZES],
     }
-    slowest = max(seconds.values())
-    return [
-        Row("simulation", name, per_second=REPLICATIONS / taken, unit=UNIT, ratio=slowest / taken)
-        for name, taken in seconds.items()
-    ]
 
 
-def recursion(plan: Plan) -> dict[str, Seconds]:
-    """By case: when it leaves its room, for a plan in which rooms don't wait for each other and nobody is in yet."""
-    left = {}
-    for room in plan.lists:
-        free, closing = room.free, np.zeros_like(room.free)
-        for path in room.waiting:
-            there = np.maximum(path.callable_from, closing) + path.to_holding + path.holding
-            entered = np.maximum(np.maximum(there, path.earliest), free)
-            closing = entered + path.in_room[Milestone.CLOSURE_START]
-            left[path.case.key] = entered + path.in_room[Milestone.PROCEDURE_FINISH] + path.emergence
-            free = left[path.case.key] + path.turnover
-    return left
+def two_cores(pathway: Pathway) -> dict[str, float]:
+    """Two threads of the kernel against two processes of the reference, wall time a replication."""
+    halves = (pathway.draws[:COMPARED], pathway.draws[COMPARED : 2 * COMPARED])
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        work = partial(reference.run, pathway.program)
+        list(pool.map(work, (pathway.draws[:1], pathway.draws[:1])))
+        simpy_ms = 1000 * best(lambda: list(pool.map(work, halves)), clock=time.perf_counter) / (2 * COMPARED)
+    run = partial(kernel.run, pathway.program, np.concatenate((pathway.draws,) * 4), pathway.kept, threads=2)
+    kernel_ms = 1000 * best(run, rounds=7, clock=time.perf_counter) / (4 * MANY)
+    return {"simpy_ms": round(simpy_ms, 4), "kernel_ms": round(kernel_ms, 4), "ratio": round(simpy_ms / kernel_ms, 1)}
 
 
-def assert_equal(found: dict[str, dict[str, Seconds]], known: dict[str, Seconds]) -> None:
-    """Every case of every replication leaves its room at the same second."""
-    assert len(known) == 63
-    for key, left in known.items():
-        assert np.array_equal(found[key]["left"], left), key
+def what_if() -> dict[str, float]:
+    """From a scenario to the P10, P50 and P90 of every milestone; SimPy's time is scaled up from fewer replications."""
+    kernel_ms = 1000 * best(partial(answer, MANY, kernel.run), rounds=5)
+    simpy_ms = 1000 * best(partial(answer, COMPARED, reference.run), rounds=2) * MANY / COMPARED
+    return {
+        "replications": MANY,
+        "simpy_ms": round(simpy_ms, 1),
+        "kernel_ms": round(kernel_ms, 1),
+        "ratio": round(simpy_ms / kernel_ms, 1),
+    }
 
 
-def best(work: Callable[[], object], rounds: int = 3) -> float:
+def answer(replications: int, engine: Engine) -> int:
+    """The number of milestones whose quantiles were computed."""
+    futures = futures_of(suite_day(replications=replications), engine)
+    return sum(len(futures.quantiles_of(case)) for case in futures.times)
+
+
+def by_size(size: int, replications: int) -> dict[str, float]:
+    """Kernel time a replication and case, for days side by side that share all but rooms and surgeons."""
+    pathway = write(draw_plan(suite_day(replications=replications, size=size)))
+    flat = flatten(pathway.program)
+    taken = best(lambda: kernel.run_flat(flat, pathway.draws, pathway.kept))
+    cases = 63 * size
+    return {
+        "cases": cases,
+        "kernel_ms": round(1000 * taken / replications, 4),
+        "microseconds_per_case": round(1e6 * taken / replications / cases, 3),
+    }
+
+
+def events(pathway: Pathway, draws: Seconds) -> int:
+    """Of one replication, as SimPy counts them."""
+    replication = reference.Replication(pathway.program, draws[0].tolist())
+    replication.run()
+    return int(next(replication.env._eid))
+
+
+def best(work: Callable[[], object], rounds: int = 3, clock: Callable[[], float] = time.thread_time) -> float:
     """The shortest of some rounds, seconds."""
     taken = []
     for _ in range(rounds):
-        started = time.perf_counter()
+        started = clock()
         work()
-        taken.append(time.perf_counter() - started)
+        taken.append(clock() - started)
     return min(taken)
+
+
+def run() -> list[Row]:
+    """For the table of all benchmarks."""
+    found = figures()
+    rows = [("SimPy reference", "simpy_ms", 1.0), ("compiled kernel, bit-equal", "kernel_ms", found["ratio"])]
+    return [
+        Row("simulation", name, per_second=1000 / float(str(found[key])), unit=UNIT, ratio=float(str(ratio)))
+        for name, key, ratio in rows
+    ]
+
+
+def main(arguments: list[str]) -> int:
+    """0 when the engines agree."""
+    found = figures()
+    text = (
+        json.dumps(found)
+        if "--json" in arguments
+        else "\n".join(f"{name:<16} {value}" for name, value in found.items())
+    )
+    sys.stdout.write(text + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""What every journal promises; the same tests run on a file and on `:memory:`, the fake that is shipped."""
+"""What every journal promises; the same tests run on a file, on PostgreSQL, and on `:memory:`, the fake shipped."""
 
 import asyncio
 import threading
@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta, timezone
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -58,16 +57,24 @@ EVERY_KIND = (
 )
 
 
-@pytest.fixture(params=["memory", "file"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return ":memory:" if request.param == "memory" else f"sqlite:///{tmp_path / 'journal.db'}"
-
-
 @pytest.fixture
 def journal(url: str) -> Iterator[Journal]:
     opened = Journal.open(url, key_fingerprint="key")
     yield opened
     opened.close()
+
+
+def refuse(journal: Journal, table: str, when: str) -> None:
+    """Make the database fail at a row."""
+    with journal._transaction(writes=True) as connection:
+        if connection.dialect.name == "sqlite":
+            trigger = f"CREATE TRIGGER bad BEFORE INSERT ON {table} WHEN {when} BEGIN SELECT RAISE(ABORT, 'no'); END"
+        else:
+            connection.exec_driver_sql(
+                "CREATE FUNCTION bad() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no: %%', NEW; END $$"
+            )
+            trigger = f"CREATE TRIGGER bad BEFORE INSERT ON {table} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION bad()"
+        connection.exec_driver_sql(trigger)
 
 
 @pytest.mark.parametrize("assertion", EVERY_KIND, ids=lambda kind: type(kind).__name__)
@@ -127,6 +134,32 @@ def test_reading_asked_for_wins(journal: Journal) -> None:
     assert list(journal.facts(SERVER, reading="r1")) == [booking(status="booked"), other]
 
 
+@pytest.mark.parametrize("size", [10, 1_000])
+def test_same_version_twice_in_a_batch(journal: Journal, size: int) -> None:
+    facts = [booking(number % (size // 2)) for number in range(size)]
+    assert keep(journal, *facts) == size // 2
+    assert list(journal.facts(SERVER)) == facts[: size // 2]
+
+
+def test_known_by_then(journal: Journal) -> None:
+    later, much_later = NOW + timedelta(hours=1), NOW + timedelta(hours=2)
+    versions = [booking(1), booking(2, at=later), booking(1, "2", at=much_later)]
+    keep(journal, *versions)
+    assert list(journal.facts(SERVER, until=later)) == versions[:2]
+    assert list(journal.facts(SERVER, until=much_later.astimezone(SITE))) == versions
+    assert list(journal.facts(SERVER, until=NOW - timedelta(microseconds=1))) == []
+
+
+@pytest.mark.parametrize("size", [2, 500])
+def test_awkward_text_comes_back(journal: Journal, size: int) -> None:
+    words = "tab\t back\\slash \\N \\. new\nline 'quote' \0 é 𝄞 %s :name"
+    facts = [replace(booking(number), assertion=LocationFact(f"{words}{number}")) for number in range(size)]
+    bad = Quarantined(SERVER, "Encounter", "", "", words.replace("\0", ""))
+    journal.append_batch(SERVER, facts, [bad], {}, reading="r1", observed_at=NOW)
+    assert list(journal.facts(SERVER)) == facts
+    assert journal.quarantined(SERVER) == (bad,)
+
+
 def test_servers_are_apart(journal: Journal) -> None:
     other = replace(booking(), key=replace(booking().key, server="http://other/fhir"))
     keep(journal, booking())
@@ -146,20 +179,16 @@ def test_cursor_moves_with_its_batch(journal: Journal) -> None:
 
 def test_failing_batch_leaves_nothing(journal: Journal) -> None:
     # The database itself fails half-way: its third row meets a trigger.
-    with journal._transaction(writes=True) as connection:
-        connection.exec_driver_sql(
-            "CREATE TRIGGER bad BEFORE INSERT ON fact WHEN NEW.id = 'a3' BEGIN SELECT RAISE(ABORT, 'no'); END"
-        )
-    with pytest.raises(JournalError):
-        journal.append_batch(
-            SERVER, [booking(number) for number in range(1, 6)], (), {"Appointment": NOW}, reading="r1", observed_at=NOW
-        )
+    refuse(journal, "fact", when="NEW.id = 'a3'")
+    for size in (6, 1_000):
+        facts = [booking(number) for number in range(1, size)]
+        with pytest.raises(JournalError):
+            journal.append_batch(SERVER, facts, (), {"Appointment": NOW}, reading="r1", observed_at=NOW)
     assert (journal.position(), journal.cursor(SERVER)) == (0, {})
 
 
 def test_failing_cursor_leaves_no_facts(journal: Journal) -> None:
-    with journal._transaction(writes=True) as connection:
-        connection.exec_driver_sql("CREATE TRIGGER bad BEFORE INSERT ON cursor BEGIN SELECT RAISE(ABORT, 'no'); END")
+    refuse(journal, "cursor", when="NEW.type = 'Appointment'")
     with pytest.raises(JournalError):
         journal.append_batch(SERVER, [booking()], (), {"Appointment": NOW}, reading="r1", observed_at=NOW)
     assert journal.position() == 0
@@ -262,7 +291,7 @@ def test_five_thousand_at_once(journal: Journal) -> None:
     started = time.perf_counter()
     assert keep(journal, *facts) == 5_000
     assert list(journal.facts(SERVER)) == facts
-    assert time.perf_counter() - started < 2.0, "a tenth of it is usual: is it row by row?"
+    assert time.perf_counter() - started < 10.0, "0.2 s is usual: is it row by row?"
 
 
 def test_closed_journal(journal: Journal) -> None:

@@ -43,9 +43,9 @@ def test_another_key_is_refused(file: Path) -> None:
 def test_newer_schema_is_refused(file: Path) -> None:
     _open(file).close()
     with sqlite3.connect(file) as database:
-        database.execute("UPDATE meta SET value = '2' WHERE name = 'schema'")
+        database.execute("UPDATE meta SET value = '99' WHERE name = 'schema'")
     database.close()
-    with pytest.raises(SchemaTooNewError, match="schema 2"):
+    with pytest.raises(SchemaTooNewError, match="schema 99"):
         _open(file)
 
 
@@ -68,7 +68,12 @@ def test_file_of_another_kind(file: Path) -> None:
     [
         ("sqlite:////nowhere/at/all/journal.db", "make it"),
         ("sqlite:////", "name a file"),
-        ("postgresql://user:secret@db/jumeau", "SQLite"),
+        ("mysql://user:secret@db/jumeau", "not supported: use"),
+        ("postgresql+psycopg2://user:secret@db/jumeau", "not supported: use"),
+        ("postgres://user:secret@db/jumeau", "postgresql://"),
+        ("postgresql://user:an@secret@db/jumeau", "%40"),
+        ("postgresql://user:secret@db", "names no database"),
+        ("postgresql://user:secret@db:port/jumeau", "no address"),
         ("no address", "sqlite:///FILE"),
     ],
 )

@@ -15,6 +15,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / ".ci" / "run"
 PYTHON = f'exec {sys.executable} "$@"'
+JAVA = {"java": """echo 'openjdk version "17.0.15" 2025-04-15' >&2""", "mvn": "exit 0", "postgres": "exit 0"}
+OLD_JAVA = """echo 'openjdk version "11.0.2" 2019-01-15' >&2"""
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -50,6 +52,11 @@ def test_every_dependency_is_locked(lock: str) -> None:
     locked = {line.split("==")[0] for line in lock.splitlines() if re.match(r"[a-z0-9]", line)}
     # Written with a dot in one place and a dash in the other: the same package.
     assert {name.replace(".", "-") for name in names} <= {name.replace(".", "-") for name in locked}
+
+
+def test_wheel_has_the_migrations(wheel: set[str]) -> None:
+    here = ROOT / "twin" / "journal" / "migrations"
+    assert {str(file.relative_to(ROOT)) for file in here.rglob("*.py")} <= wheel
 
 
 def test_command_is_installed() -> None:
@@ -118,22 +125,38 @@ def _run_ci(folder: Path, env: dict[str, str]) -> subprocess.CompletedProcess[st
 def test_ci_checks_and_tests_all(tmp_path: Path) -> None:
     calls = tmp_path / "calls"
     newer = {"python3.12": "exit 1", "python3.11": PYTHON}
-    done = _run_ci(tmp_path, _tools(tmp_path, make=f'echo "make $@" >> {calls}', **newer))
+    done = _run_ci(tmp_path, _tools(tmp_path, make=f'echo "make $@" >> {calls}', **newer, **JAVA))
     assert done.returncode == 0, done.stderr
     python = tmp_path / "python3.11"
-    assert calls.read_text().splitlines() == [f"make PYTHON={python} check", f"make PYTHON={python} test"]
+    wanted = [f"make PYTHON={python} {target}" for target in ("check", "test", "test-servers")]
+    assert calls.read_text().splitlines() == wanted
 
 
-def test_ci_installs_what_is_missing(tmp_path: Path) -> None:
-    installs = tmp_path / "installs"
-    link = f"{shutil.which('ln')} -s {sys.executable} {tmp_path}/python3"
-    apt = f'echo "$@" >> {installs}; case "$1" in install) {link};; esac'
-    done = _run_ci(tmp_path, _tools(tmp_path, make="exit 0", sudo='exec "$@"', **{"apt-get": apt}))
+@pytest.mark.parametrize("java", ['echo "not found"; exit 127', OLD_JAVA])
+def test_ci_installs_what_is_missing(tmp_path: Path, java: str) -> None:
+    installs, newer = tmp_path / "installs", tmp_path / "newer"
+    newer.write_text(f"#!/bin/sh\n{JAVA['java']}\n")
+    newer.chmod(0o755)
+    brought = (
+        f"{shutil.which('ln')} -s {sys.executable} {tmp_path}/python3; {shutil.which('cp')} {newer} {tmp_path}/java"
+    )
+    apt = f'echo "$@" >> {installs}; case "$1" in install) {brought};; esac'
+    done = _run_ci(tmp_path, _tools(tmp_path, make="exit 0", sudo='exec "$@"', java=java, **{"apt-get": apt}))
     assert done.returncode == 0, done.stderr
     update, install = installs.read_text().splitlines()
     assert update.startswith("update")
-    assert install.endswith("python3 python3-venv")
+    # PostgreSQL's server is looked for off PATH too: this machine may have it.
+    assert install.removesuffix(" postgresql").endswith("python3 python3-venv default-jre-headless maven")
+
+
+def test_ci_tells_an_old_java_that_stays(tmp_path: Path) -> None:
+    calls = tmp_path / "calls"
+    tools = {"make": f"echo >> {calls}", "mvn": "exit 0", "java": OLD_JAVA, "apt-get": "exit 0", "sudo": 'exec "$@"'}
+    done = _run_ci(tmp_path, _tools(tmp_path, python3=PYTHON, **tools))
+    assert done.returncode == 1
+    assert "Java 17" in done.stderr
+    assert not calls.exists()
 
 
 def test_ci_stops_at_a_failing_check(tmp_path: Path) -> None:
-    assert _run_ci(tmp_path, _tools(tmp_path, make="exit 7", python3=PYTHON)).returncode == 7
+    assert _run_ci(tmp_path, _tools(tmp_path, make="exit 7", python3=PYTHON, **JAVA)).returncode == 7

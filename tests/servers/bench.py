@@ -87,6 +87,7 @@ class Section(StrEnum):
     PATCHES = "JSON Patch"
     CONTENT = "Content"
     ANNOTATIONS = "Our annotations"
+    COMPANIONS = "Companions (RiskAssessments of our own)"
     SEARCH = "SearchParameter on our extension"
     PUSH = "Subscription (rest-hook)"
     LINE = "The whole line"

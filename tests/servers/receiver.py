@@ -17,7 +17,6 @@ class Notification:
     path: str
     secret: str | None
     body: bytes
-    at_s: float
 
 
 class Receiver:
@@ -56,7 +55,7 @@ class Receiver:
         class Handler(BaseHTTPRequestHandler):
             def _any(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                take(Notification(self.command, self.path, self.headers.get("X-Secret"), body, time.monotonic()))
+                take(Notification(self.command, self.path, self.headers.get("X-Secret"), body))
                 self.send_response(200)
                 self.send_header("Content-Length", "0")
                 self.end_headers()

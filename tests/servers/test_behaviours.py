@@ -2,14 +2,14 @@
 
 import pytest
 
-from tests.servers import line, ours, reading, two_writers, writing
+from tests.servers import companion, line, ours, push, reading, two_writers, writing
 from tests.servers.bench import ALL, Behaviour, Bench
 from tests.servers.conftest import SERVERS, Running
 from tests.servers.table import Measured, committed, expected
 
 pytestmark = pytest.mark.servers
 
-MODULES = (reading, writing, ours, line, two_writers)
+MODULES = (reading, writing, ours, push, companion, line, two_writers)
 """Importing them is what fills the list."""
 EXPECTED = expected(committed(), list(SERVERS))
 

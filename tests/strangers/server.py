@@ -1,18 +1,18 @@
 """A stranger over HTTP on 127.0.0.1."""
 
 import gzip
-import socket
 import time
 import uuid
 from dataclasses import replace
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from threading import Lock, Thread
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from tests.strangers import patches, text
+from tests.strangers.listening import Listening
 from tests.strangers.store import Json, Store, Version
 from tests.strangers.traits import Traits
 
@@ -92,7 +92,7 @@ class Stranger:
 
     def start(self) -> None:
         """Listen, on the port of before where there was one."""
-        self._http = _Listening(("127.0.0.1", self.port), _Handler)
+        self._http = Listening(("127.0.0.1", self.port), _Handler)
         self._http.stranger = self
         self.port = int(self._http.server_address[1])
         self._thread = Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -115,38 +115,8 @@ class Stranger:
         self.stop()
 
 
-class _Listening(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    stranger: Stranger
-
-    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
-        self._open: set[socket.socket] = set()
-        super().__init__(address, handler)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Connections are remembered: a server that goes away takes them along."""
-        self._open.add(request)
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        self._open.discard(request)
-        super().shutdown_request(request)
-
-    def hang_up(self) -> None:
-        """Close what is open."""
-        for one in list(self._open):
-            try:
-                one.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # gone already
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no news."""
-
-
 class _Handler(BaseHTTPRequestHandler):
-    server: _Listening
+    server: Listening
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # headers and body are sent apart: without it each answer waits for 40 ms
 
@@ -172,7 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.traits = self.it.traits
         self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         parts = urlsplit(self.path)
-        self.way = parts.path.removeprefix(self.traits.base).strip("/").split("/")
+        self.way = parts.path.removeprefix(self.traits.base).removeprefix("/moved").strip("/").split("/")
         self.params = parse_qsl(parts.query)
         time.sleep(self.traits.slow_s)
         with self.it.lock:
@@ -183,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _unwilling(self, path: str) -> bool:
         traits = self.traits
         refused = traits.refuses or (traits.refuses_writes if self.command != "GET" else 0)
-        if self.it.left["busy"] > 0 and self.headers.get("User-Agent") == "jumeau":
+        if self.it.left["busy"] > 0 and self._is_ours():
             self.it.left["busy"] -= 1
             self._outcome(traits.busy_status, "busy", {"Retry-After": traits.retry_after} if traits.retry_after else {})
         elif refused:
@@ -192,6 +162,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, b"<html><body>Please sign in</body></html>", {"Content-Type": "text/html"})
         elif traits.redirects:
             self._send(302, b"", {"Location": f"http://127.0.0.1:{self.it.port}/elsewhere{path}"})
+        elif traits.moves and self._is_ours("GET") and not path.startswith(f"{traits.base}/moved"):
+            moved = self.path.replace(traits.base, f"{traits.base}/moved", 1)
+            self._send(traits.moves, b"", {"Location": moved})
         elif not path.startswith(traits.base):
             self._outcome(404, "not here")
         elif "/".join(self.way) in self.traits.hidden:
@@ -199,6 +172,10 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             return False
         return True
+
+    def _is_ours(self, method: str = "") -> bool:
+        """Whether a request is the program's; what the tests read themselves is answered plainly."""
+        return self.headers.get("User-Agent") == "jumeau" and method in ("", self.command)
 
     # Reading
 
@@ -212,7 +189,9 @@ class _Handler(BaseHTTPRequestHandler):
             case [kind] if kind in TYPES - self.traits.lacks_types:
                 self._search(kind, self.params, 0)
             case [kind, "_history"] if kind in TYPES - self.traits.lacks_types:
-                self._type_history(kind, datetime.fromisoformat(dict(self.params)["_since"]))
+                self._type_history(kind, dict(self.params).get("_since", "1970-01-01T00:00:00Z"))
+            case [kind, *_] if kind in self.traits.lacks_types:
+                self._outcome(self.traits.lacks_status, "unknown resource type")
             case [kind, one]:
                 self._one(f"{kind}/{one}")
             case [kind, one, "_history"]:
@@ -233,11 +212,16 @@ class _Handler(BaseHTTPRequestHandler):
         if not self.traits.history or ref not in self.it.store.held:
             self._outcome(404, "no history")
             return
+        if "_since" in dict(self.params) and self.traits.history_since != 200:
+            self._outcome(self.traits.history_since, "unknown parameter _since")
+            return
         versions = [version for version in self.it.store.held[ref] if version.resource is not None]
-        entries = [{"resource": version.resource} for version in reversed(versions)]
+        entries = [{"resource": version.resource} for version in versions]
+        entries = entries if self.traits.history_order == "oldest" else entries[::-1]
         self._json(200, {"resourceType": "Bundle", "type": "history", "entry": entries})
 
-    def _type_history(self, kind: str, since: datetime) -> None:
+    def _type_history(self, kind: str, told: str) -> None:
+        since = datetime.fromisoformat(told)
         if self.traits.type_history == "none":
             self._outcome(404, "no history")
             return
@@ -289,6 +273,11 @@ class _Handler(BaseHTTPRequestHandler):
         bundle["link"] = [{"relation": "self", "url": f"{self.it.told_url}/{kind}?{urlencode(used)}"}]
         if offset + size < len(found):
             bundle["link"].append({"relation": "next", "url": self._next(kind, params, offset + size)})
+        elif self.traits.loops:
+            bundle["link"].append({"relation": "next", "url": f"http://127.0.0.1:{self.it.port}{self.path}"})
+        if self.traits.includes:
+            people = self.it.store.search("Patient", [])
+            entries += [{"resource": person, "search": {"mode": "include"}} for person in people]
         self._json(200, {**bundle, "entry": entries} if entries else bundle)
 
     def _entry(self, resource: Json) -> Json:
@@ -303,7 +292,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _next(self, kind: str, params: list[tuple[str, str]], offset: int) -> str:
         if self.traits.paging == "offset":
             kept = [(name, value) for name, value in params if name != "_offset"]
-            return f"{self.it.told_url}/{kind}?{urlencode([*kept, ('_offset', str(offset))])}"
+            told = f"{self.traits.astray}{self.traits.base}" if self.traits.astray else self.it.told_url
+            return f"{told}/{kind}?{urlencode([*kept, ('_offset', str(offset))])}"
         token = str(uuid.uuid4())
         self.it.tokens[token] = (kind, params, offset)
         if self.traits.paging == "path":
@@ -329,7 +319,7 @@ class _Handler(BaseHTTPRequestHandler):
         version = self.it.store.newest(ref)
         tag = self.headers.get("If-Match", "").removeprefix("W/").strip('"')
         if self.command == "PATCH" and (self.traits.patch != 200 or version is None or version.resource is None):
-            self._outcome(self.traits.patch if version else 404, "PATCH is not supported here")
+            self._outcome(self.traits.patch if version else 404, self.traits.patch_says)
         elif version and tag and tag != version.version_id and self.traits.stale:
             self._outcome(self.traits.stale, "another version is there")
         elif self.command == "DELETE":
@@ -385,7 +375,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         zipped = self.traits.gzips and body and "gzip" in self.headers.get("Accept-Encoding", "")
         body = gzip.compress(body) if zipped else body
-        self.send_response(status)
+        if self.traits.tells_date:
+            self.send_response(status)
+        else:
+            self.send_response_only(status)
         for name, value in {**headers, **({"Content-Encoding": "gzip"} if zipped else {})}.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))

@@ -45,7 +45,7 @@ class Serving:
 
     def stream(self) -> http.client.HTTPConnection:
         """An open live stream, its first event read."""
-        connection = http.client.HTTPConnection(urlsplit(self.api).netloc, timeout=10)
+        connection = http.client.HTTPConnection(urlsplit(self.api).netloc, timeout=30)
         connection.request("GET", "/stream")
         answer = connection.getresponse()
         assert answer.status == 200
@@ -56,7 +56,7 @@ class Serving:
         """Exit code and seconds after a signal."""
         started = time.monotonic()
         self.process.send_signal(name)
-        return self.process.wait(15), time.monotonic() - started
+        return self.process.wait(60), time.monotonic() - started
 
     def children(self) -> list[int]:
         """Processes that it started."""
@@ -81,7 +81,7 @@ class Serving:
         self._log.close()
 
 
-def until(true: Callable[[], object], within_s: float = 15.0) -> float:
+def until(true: Callable[[], object], within_s: float = 60.0) -> float:
     """Seconds until something is true."""
     started = time.monotonic()
     while not true():

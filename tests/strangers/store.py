@@ -55,14 +55,14 @@ class Store:
     def _add(self, ref: str, resource: Json | None) -> Version:
         versions = self.held.setdefault(ref, [])
         number = str(len(versions) + 1)
-        version_id = number if self.traits.version_ids == "number" else str(uuid.uuid4())
+        version_id = str(uuid.uuid4()) if self.traits.version_ids == "uuid" else number
         at = self.now()
         if resource is not None:
             meta = {
                 name: one for name, one in resource.get("meta", {}).items() if name not in ("versionId", "lastUpdated")
             }
             if self.traits.tells_version:
-                meta["versionId"] = version_id
+                meta["versionId"] = Number(number) if self.traits.version_ids == "json" else version_id
             if self.traits.last_updated != "none":
                 meta["lastUpdated"] = self.stamp(at)
             said = {name: one for name, one in resource.items() if name not in ("resourceType", "id", "meta")}

@@ -11,7 +11,9 @@ import httpx
 from prometheus_client import CollectorRegistry, Counter
 
 from api.app import create_app
-from api.deps import Feed, RunInfo, Snapshot
+from api.deps import PAST, Feed, RunInfo, Snapshot
+from api.schemas import DecisionGiven, DecisionKept, RecalibrationShown, ScoreCardShown
+from twin.errors import JournalError
 from twin.facts import (
     AppointmentFact,
     Assertion,
@@ -46,6 +48,7 @@ def clock(text: str, day: str = "2026-11-24") -> datetime:
     return datetime.fromisoformat(f"{day}T{text}").replace(tzinfo=PARIS)
 
 
+NO_CARD = ScoreCardShown(n=0, cases=0, lines={}, rooms={})
 NOW = clock("11:24")
 
 
@@ -202,9 +205,15 @@ class ShownProgram:
     site: SiteOptions = SITE
     at: datetime = NOW
     metrics: CollectorRegistry = field(default_factory=CollectorRegistry)
+    known: tuple[str, str] = ("known", "s3cret")
+    """Name and secret of the only Subscription."""
+    notifications: int = 0
     ended: bool = False
     waiting: int = 0
     """Readers that wait for a newer snapshot."""
+    offers: list[RecalibrationShown] = field(default_factory=list)
+    decisions: list[DecisionKept] = field(default_factory=list)
+    card: ScoreCardShown = field(default_factory=lambda: NO_CARD)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     def __post_init__(self) -> None:
@@ -213,6 +222,32 @@ class ShownProgram:
     def now(self) -> datetime:
         """Site time now."""
         return self.at
+
+    def notified(self, name: str, secret: str) -> bool:
+        """A notification: taken where it is for `known`."""
+        taken = (name, secret) == self.known
+        self.notifications += taken
+        return taken
+
+    async def recalibrations(self) -> list[RecalibrationShown]:
+        """The proposals that it is given."""
+        return self.offers
+
+    async def decide(self, offer_id: str, given: DecisionGiven) -> DecisionKept:
+        """Keep it."""
+        if offer_id not in {offer.id for offer in self.offers}:
+            raise JournalError("there is no such proposal now")
+        kept = {"id": offer_id, "at": self.at.isoformat(), **given.model_dump(exclude={"minutes"})}
+        self.decisions.append(DecisionKept.model_validate(kept))
+        return self.decisions[-1]
+
+    async def score_card(self, days: int) -> ScoreCardShown:
+        """The card that it is given."""
+        return self.card.model_copy(update={"days": days})
+
+    async def past(self, at: datetime) -> Snapshot:
+        """The morning's facts as they stood at an instant."""
+        return replace(snapshot(PAST), suite=suite_of(morning(), at))
 
     async def newer(self, number: int, timeout_s: float) -> Snapshot | None:
         """Wait for a snapshot with a higher number."""

@@ -50,6 +50,7 @@ async def test_ready() -> None:
         (replace(FEED, failing="no answer"), "reading fails"),
         (replace(FEED, age_s=300.0), "300 s ago"),
         (replace(FEED, writing="stopped: refused"), "writing"),
+        (replace(FEED, push="POST Subscription: refused (403); polling goes on"), "push"),
     ],
 )
 async def test_degraded_says_why(feed: Feed, word: str) -> None:

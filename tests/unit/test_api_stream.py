@@ -37,7 +37,7 @@ async def _served(program: ShownProgram) -> AsyncIterator[httpx.AsyncClient]:
     await server.ready.wait()
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=8) as client:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
             yield client
     finally:
         await program.end()
@@ -57,7 +57,7 @@ async def _events(answer: httpx.Response) -> AsyncIterator[Event]:
 
 
 async def _next(events: AsyncIterator[Event], kind: str) -> Event:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while (event := await anext(events))["event"] != kind:
             pass
     return event
@@ -129,7 +129,7 @@ async def test_stream_ends_with_the_program() -> None:
         events = _events(answer)
         await _next(events, "suite")
         await program.end()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(30):
             left = [event async for event in events]
     assert [event for event in left if event["event"] == "suite"] == []
 
@@ -142,7 +142,7 @@ async def test_reader_who_leaves_is_forgotten() -> None:
             await _next(events, "suite")
             await anext(events)
             assert program.waiting == 1
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(30):
             while program.waiting:  # noqa: ASYNC110 - the server tells nobody that it noticed
                 await asyncio.sleep(0.02)
 

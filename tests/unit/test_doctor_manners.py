@@ -1,5 +1,7 @@
 """How a strange server searches: each strangeness has its finding, and none writes anything."""
 
+from typing import Literal
+
 import pytest
 
 from api.doctor import Check, Finding, Level
@@ -37,9 +39,28 @@ async def test_kinds_of_links(paging: str, relative: bool) -> None:
 
 @pytest.mark.parametrize(("page", "level"), [(1000, Level.WARNING), (2, Level.PROBLEM)])
 async def test_links_elsewhere(page: int, level: Level) -> None:
-    found = the(await manners(Traits(page=page, public="http://inside.example:8080")), Check.PAGING)
+    found = the(await manners(Traits(page=page, astray="http://inside.example:8080")), Check.PAGING)
     assert found.level is level
     assert found.numbers["link_origin"] == "http://inside.example:8080"
+
+
+async def test_links_of_a_hidden_server() -> None:
+    found = the(await manners(Traits(page=2, public="http://inside.example:8080")), Check.PAGING)
+    assert (found.level, found.numbers["link_base"]) == (Level.NOTE, "http://inside.example:8080/fhir")
+
+
+async def test_links_that_lead_back() -> None:
+    found = the(await manners(Traits(loops=True)), Check.PAGING)
+    assert (found.level, found.numbers["pages"]) == (Level.WARNING, 4)
+
+
+@pytest.mark.parametrize("status", [400, 422, 500, 501])
+async def test_nothing_but_plain_searches(status: Literal[400, 422, 500, 501]) -> None:
+    lacks = frozenset({"date", "_lastUpdated", "_sort", "_count", "status", "_id"})
+    found = await manners(Traits(lacks=lacks, unknown_params=status))
+    assert the(found, Check.PAGING).level is Level.NOTE
+    assert set(the(found, Check.FILTERS, parameter="date").numbers["verdicts"].values()) == {"refused"}
+    assert the(found, Check.HISTORY).numbers["offered"]
 
 
 async def test_no_total() -> None:

@@ -1,16 +1,21 @@
 """Histories of types as servers tell them, and what is made of entries without a resource."""
 
+import asyncio
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import pytest
 
 from fhir_adapters.client import FhirClient
 from fhir_adapters.errors import RefusedError, ThrottledError
-from fhir_adapters.history import Past, confirm_gone, read_history, read_versions
+from fhir_adapters.history import Past, confirm_gone, read_history, read_versions, version_texts
 from fhir_adapters.sync import ignored_filters
+from tests.strangers.resources import location
+from tests.strangers.server import Stranger
+from tests.strangers.traits import Traits
 from tests.unit.fhir_samples import APPOINTMENT, BASE, NORMALISER, NOW, changed
 from twin.facts import Deleted
 
@@ -132,6 +137,32 @@ async def test_all_versions_of_one() -> None:
         found, missing = await read_versions(made, NORMALISER, ["Appointment/a1"])
     assert [fact.key.version_id for fact in found.facts] == ["3", "1"]
     assert (found.quarantined, missing) == ((), frozenset())
+
+
+@pytest.mark.parametrize("status", [400, 422, 500, 501])
+async def test_versions_without_since(status: int) -> None:
+    asked: list[bool] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append("_since" in request.url.params)
+        return httpx.Response(status) if asked[-1] else bundle(version(1))
+
+    async with client(answer) as made:
+        found, missing = await read_versions(made, NORMALISER, ["Appointment/a1"])
+    assert (len(found.facts), missing, asked) == (1, frozenset(), [True, False])
+
+
+@pytest.mark.parametrize("status", [200, 400])
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+async def test_texts_newest_first(status: Literal[200, 400], order: Literal["newest", "oldest"]) -> None:
+    traits = Traits(history_since=status, history_order=order, version_ids="uuid")
+    with Stranger(traits, location("s1", "Salle 1")) as server:
+        await asyncio.sleep(0.01)  # told in milliseconds: both must differ
+        server.edit("Location/s1", name="Salle 2")
+        async with FhirClient(server.url) as made:
+            names = [json.loads(text)["name"] for text in await version_texts(made, "Location/s1")]
+            assert await version_texts(made, "Location/nobody") == []
+    assert names == ["Salle 2", "Salle 1"]
 
 
 @pytest.mark.parametrize(

@@ -31,10 +31,9 @@ def server() -> Iterator[Stranger]:
 
 
 @asynccontextmanager
-async def worker(server: Stranger, **sync: Any) -> AsyncIterator[Worker]:
-    settings = Settings.model_validate(
-        {"database_url": "sqlite:///:memory:", "fhir": {"base_url": server.url}, "sync": sync}
-    )
+async def worker(server: Stranger, *, write_back: Any = None, **sync: Any) -> AsyncIterator[Worker]:
+    told = {"fhir": {"base_url": server.url}, "sync": sync, "write_back": write_back or {}}
+    settings = Settings.model_validate({"database_url": "sqlite:///:memory:", **told})
     async with worker_of(settings, shifted(NOW)) as made:
         await made.rebuild()
         yield made
@@ -292,3 +291,90 @@ async def test_a_server_without_slots(server: Stranger) -> None:
     async with worker(server) as made:
         assert (await made.read_all()).warnings == []
         assert await hours(made) == [(8, 18, True)]
+
+
+# Asked once, written once
+
+
+async def test_a_refused_request_is_asked_for_at_a_whole_reading_only(server: Stranger) -> None:
+    server.becomes(hidden=frozenset({"ServiceRequest"}))
+    server.put(appointment("a9", None, "13:00", "14:00", basedOn=[reference("ServiceRequest/r9")]))
+    async with worker(server) as made:
+        await made.read_all()
+        assert asked(server, "/ServiceRequest") == 1
+        for number in range(3):
+            server.edit("Appointment/a9", description=f"change {number}")
+            await made.read_changes()
+        assert asked(server, "/ServiceRequest") == 1
+        await made.read_all()
+        assert asked(server, "/ServiceRequest") == 2
+
+
+async def test_what_is_gone_is_not_written_until_it_is_seen(server: Stranger) -> None:
+    async with worker(server, write_back={"mode": "annotate"}) as made:
+        await made.read_all()
+        await made.predict()
+        assert "Appointment/a5" in ordered(made)
+        server.delete("Appointment/a5")
+        await made.write()
+        assert "Appointment/a5" not in ordered(made)
+        server.put(appointment("a5", "s2", "12:00", "13:00"))
+        await made.read_all()
+        await made.predict()
+        assert "Appointment/a5" in ordered(made)
+
+
+def ordered(made: Worker) -> set[str]:
+    return {order.ref for order in made.orders().orders}
+
+
+# Polls of strangers
+
+
+@pytest.mark.parametrize(
+    "traits",
+    [
+        Traits(unknown_params=400, lacks=frozenset({"_lastUpdated"})),
+        Traits(unknown_params=501, lacks=frozenset({"_lastUpdated", "_sort", "date", "_count"})),
+        Traits(unknown_params=422, lacks=frozenset({"_sort"}), type_history="none"),
+        Traits(lacks=frozenset({"_lastUpdated", "_sort"}), type_history="none"),
+        Traits(last_updated="none", tells_date=False, tells_time=False, version_ids="json", type_history="none"),
+        Traits(public="https://fhir.internal", page=2, moves=307, loops=True),
+    ],
+    ids=["no lastUpdated", "hardly any", "no sort", "ignored", "timeless", "hidden"],
+)
+async def test_a_poll_sees_the_change(traits: Traits) -> None:
+    with Stranger(traits, *morning()) as stranger:
+        async with worker(stranger) as made:
+            await made.read_all()
+            await asyncio.sleep(0.01)
+            stranger.edit("Appointment/a5", status="cancelled")
+            stranger.put(appointment("late", "s2", "15:00", "16:00"))
+            before = made.ledger
+            await made.read_changes()
+            assert made.has_news(before)
+            found = await statuses(made)
+            assert (found["a5"], found["late"]) == (CaseStatus.CANCELLED, CaseStatus.PLANNED)
+            await made.read_changes()
+            before = made.ledger
+            await made.read_changes()
+            assert not made.has_news(before)
+
+
+async def test_pages_that_lead_back_delete_nothing(server: Stranger) -> None:
+    async with worker(server) as made:
+        await made.read_all()
+        server.delete("Appointment/a5")
+        server.becomes(loops=True)
+        told = await made.read_all()
+        assert any("lead back" in warning for warning in told.warnings)
+        assert (await statuses(made))["a5"] is CaseStatus.PLANNED
+
+
+async def test_encounters_that_may_not_be_seen(server: Stranger) -> None:
+    server.becomes(hidden=frozenset({"Encounter"}))
+    async with worker(server) as made:
+        told = await made.read_all()
+        assert any(warning.startswith("Encounter: not read") for warning in told.warnings)
+        assert len(await statuses(made)) > 4
+        await made.read_changes()

@@ -121,7 +121,7 @@ def test_no_object(raw: object) -> None:
         ({"minutesDuration": True}, "wrong type: minutesDuration"),
         ({"extension": {"url": "x"}}, "wrong type: extension"),
         ({"meta": []}, None),
-        ({"meta": {"versionId": 3}}, "wrong type: Expected `str | null`, got `int` - at `$.versionId`"),
+        ({"meta": {"lastUpdated": 3}}, "wrong type: Expected `str | null`, got `int` - at `$.lastUpdated`"),
     ],
 )
 def test_quarantine(elements: dict[str, Any], why: str | None) -> None:
@@ -306,3 +306,9 @@ def test_server_by_name_knows_no_base() -> None:
 
 def test_samples_have_no_findings() -> None:
     assert {finding for raw in ALL for finding in read(raw).findings} == set()
+
+
+def test_version_id_as_a_number() -> None:
+    assert read(changed(APPOINTMENT, meta={**META, "versionId": 3})).key.version_id == "3"
+    unnamed = read(changed(APPOINTMENT, meta={**META, "versionId": True}))
+    assert "no-version-id" in unnamed.findings

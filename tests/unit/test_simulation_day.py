@@ -10,7 +10,7 @@ import pytest
 from tests.simulation_days import at, case, day, exactly, reference_day
 from twin.durations.distribution import LogT
 from twin.errors import SettingsError
-from twin.simulation.draws import uniforms
+from twin.simulation.draws import Key, uniforms
 from twin.simulation.replications import simulate
 from twin.simulation.result import Futures
 from twin.simulation.scenario import RoomInput
@@ -169,8 +169,8 @@ def test_new_case_elsewhere_changes_nothing() -> None:
 
 
 def test_draws_are_uniform_and_apart() -> None:
-    rows = [uniforms(0, key, stage, replications=5000) for key in ("a", "b") for stage in (Stage.PACU, Stage.UNIT)]
-    rows.append(uniforms(1, "a", Stage.PACU, replications=5000))
+    rows = [uniforms(Key(0, key, stage, 5000)) for key in ("a", "b") for stage in (Stage.PACU, Stage.UNIT)]
+    rows.append(uniforms(Key(1, "a", Stage.PACU, 5000)))
     for row in rows:
         assert ((row > 0) & (row < 1)).all()
         assert np.sort(row) == pytest.approx(np.linspace(0, 1, 5000), abs=0.03)
@@ -181,7 +181,7 @@ def test_draws_are_uniform_and_apart() -> None:
 
 def test_draws_are_pinned() -> None:
     # The kernel and any later version must draw the same numbers, on every machine.
-    found = uniforms(0, "case", Stage.ROOM_TIME, replications=2)
+    found = uniforms(Key(0, "case", Stage.ROOM_TIME, 2))
     assert found.tolist() == [0.08590516467133208, 0.12978450402750347]
 
 

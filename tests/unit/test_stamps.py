@@ -136,6 +136,28 @@ def test_exit_before_entry_is_set_aside() -> None:
     assert (story(twin), aside(twin)) == ({"patient_in_room": "08:05"}, ["incision"])
 
 
+def test_state_first_seen_late_contradicts_nothing() -> None:
+    """Read for the first time when all was over: the booking shows the arrival too, by then."""
+    world = World(stay("e", ("salle-1", "08:05", "09:10"), booked="a")).put("09:20", booking("a", status="fulfilled"))
+    twin = world.case("10:00")
+    assert (story(twin), aside(twin)) == ({"patient_in_room": "08:05", "patient_out_of_room": "09:10"}, [])
+    assert twin.is_reached(Milestone.PATIENT_IN_FACILITY)
+
+
+def test_state_seen_too_early_is_set_aside() -> None:
+    shown = World(booking("a")).put("08:01", act("p", progress="in-recovery-room", encounter="e"))
+    shown.put("09:11", act("p", "08:20", "09:00", encounter="e", progress="in-recovery-room"))
+    shown.put("09:11", stay("e", ("salle-1", "08:05", "09:10"), booked="a"))
+    assert aside(shown.case("10:00")) == ["pacu_arrival"]
+
+
+def test_recovery_before_a_second_visit_is_the_first_ones() -> None:
+    places = (("salle-1", "08:05", "09:10"), ("sspi", "09:15", "10:28"), ("salle-2", "10:30", ""))
+    first, second = World(booking("a"), stay("e", *places, booked="a")).cases("10:40")
+    assert story(first)["pacu_discharge"] == "10:28"
+    assert (story(second), aside(second)) == ({"patient_in_room": "10:30"}, [])
+
+
 def test_clocks_that_differ_a_little() -> None:
     world = World(booking("a"), stay("e", ("salle-1", "08:05", ""), booked="a"), act("p", "08:02", encounter="e"))
     assert story(world.case("09:00")) == {"patient_in_room": "08:05", "incision": "08:05"}

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import time
 
-from tests.world import PARIS, SITE, World, act, at, booking, location, physical, said, stay
+from tests.world import PARIS, PLACES, SITE, World, act, at, booking, location, physical, said, stay
 from twin.projections.suite_twin import RoomState, RoomTwin, SuiteTwin
 from twin.site import BlockTime
 from twin.vocabulary import CaseStatus, Milestone, Provenance
@@ -135,3 +135,20 @@ def test_room_ready_again() -> None:
     world = World(booking("a"), stay("e", ("salle-1", "08:05", "09:00"), booked="a"))
     told = location("Salle 1", id="salle-1", within="bloc", operationalStatus={"code": "U"})
     assert room(world.put("09:05", told).suite("09:10")).state is RoomState.TURNOVER
+
+
+def test_list_with_an_unbooked_case() -> None:
+    """What has begun, then what is to come: an emergency by when it became known, before later bookings."""
+    world = World(
+        booking("a", "08:00", "09:00"),
+        booking("late", "08:30", "09:00", patient="p4"),
+        booking("b", "10:15", "11:00", patient="p2"),
+        stay("e", ("salle-1", "09:02", "09:40"), booked="a"),
+        stay("u", ("urgences", "09:20", ""), patient="p3", start="09:20"),
+        act("urgent", patient="p3", encounter="u"),
+        places=(*PLACES, location("Urgences", id="urgences")),
+    )
+    suite = world.suite("10:00")
+    room = next(room for room in suite.rooms if room.id == "salle-1")
+    named = [suite.cases[case].links.anchors[0].partition("/")[2] for case in room.cases]
+    assert named == ["a", "late", "urgent", "b"]

@@ -166,10 +166,28 @@ async def test_closed_without_a_date_is_done_without_where_refused(client: FhirC
     assert batch.warnings == ()
 
 
-async def test_refused_twice_is_an_error(client: FhirClient, server: Server) -> None:
+@pytest.mark.parametrize("status", [422, 500, 501])
+async def test_refusals_of_a_filter_differ(client: FhirClient, server: Server, status: int) -> None:
+    server.status |= {"Encounter?date": status, "Encounter?_count": status}
+    batch = await whole(client)
+    assert "Encounter/e1" in batch.refs
+    assert server.queries("Encounter")[-1] == []
+
+
+async def test_refused_altogether(client: FhirClient, server: Server) -> None:
     server.status["Encounter"] = 400
+    batch = await whole(client)
+    assert "Encounter" not in batch.complete
+    assert batch.warnings[-1].startswith("Encounter: not read: ")
+    server.status["Appointment"] = 400
     with pytest.raises(RejectedError):
         await whole(client)
+
+
+async def test_what_was_read_before_is_not_left_out(client: FhirClient, server: Server) -> None:
+    server.status["Encounter"] = 403
+    with pytest.raises(RefusedError):
+        await sync.read_changes(client, NORMALISER, {"Encounter": NOW})
 
 
 async def test_type_not_offered(client: FhirClient, server: Server) -> None:
@@ -181,6 +199,9 @@ async def test_type_not_offered(client: FhirClient, server: Server) -> None:
 
 async def test_refusal_is_no_absence(client: FhirClient, server: Server) -> None:
     server.status["Procedure"] = 403
+    batch = await whole(client)
+    assert "Procedure" not in batch.complete | set(batch.cursor)
+    server.status["Appointment"] = 403
     with pytest.raises(RefusedError):
         await whole(client)
 

@@ -129,7 +129,7 @@ async def test_same_refusal_is_rejection(server: Server) -> None:
     result = await do(server, order(annotation()), traits)
     assert (result.outcome.status, result.outcome.reason) == ("failed", "rejected (422)")
     assert server.methods() == ["GET", "PATCH"] * 2
-    assert "Appointment" in traits.refuses
+    assert traits.off
 
 
 async def test_refusal_is_said_once(server: Server) -> None:
@@ -138,9 +138,9 @@ async def test_refusal_is_said_once(server: Server) -> None:
     with capture_logs() as logs:
         for _ in range(2):
             await do(server, order(annotation()), traits)
-    assert [one["event"] for one in logs if "no longer annotated" in one["event"]] == [
-        "Appointment is no longer annotated: the server refuses our extensions; make their profiles known to it"
-    ]
+    said = [one for one in logs if one["log_level"] == "error"]
+    assert len(said) == 1
+    assert 'write_back.mode = "companion"' in said[0]["event"]
 
 
 @pytest.mark.parametrize("held", [None, []])
@@ -333,3 +333,23 @@ async def test_rejected_put_fails_at_once() -> None:
     server.put(text=DELICATE)
     assert (await do(server, order(annotation()))).outcome.reason == "rejected (422)"
     assert server.methods() == ["GET", "PUT"]
+
+
+@pytest.mark.parametrize(("status", "text"), [(404, ""), (406, ""), (500, "oops"), (400, "bad verb"), (422, "")])
+async def test_no_patch_said_in_other_ways(server: Server, status: int, text: str) -> None:
+    server.no_patch_status, server.no_patch_text = status, text
+    traits = ServerTraits()
+    assert (await do(server, order(annotation()), traits)).outcome.status == "written"
+    assert carried(server) == annotation()
+    assert not traits.json_patch
+    before = len(server.requests)
+    assert (await do(server, order(None, "over"), traits)).outcome.status == "written"
+    assert server.methods()[before : before + 2] == ["GET", "PUT"]
+
+
+async def test_patches_are_known_to_work(server: Server) -> None:
+    traits = ServerTraits()
+    await do(server, order(annotation()), traits)
+    server.no_patch_status = 422
+    assert (await do(server, order(None, "over"), traits)).outcome.status == "failed"
+    assert "PUT" not in server.methods()

@@ -1,22 +1,45 @@
 """Append and read. Every append is one transaction, and there when the call returns."""
 
+import hashlib
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
+from typing import TypeVar
 
-from sqlalchemy import Connection, Engine, Executable, RowMapping, Table, and_, exists, func, or_, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Executable,
+    RowMapping,
+    Table,
+    and_,
+    exists,
+    func,
+    or_,
+    select,
+    text,
+    true,
+)
 
 from twin.errors import JournalError
 from twin.facts import Fact, Quarantined
-from twin.journal import codec, store
-from twin.journal.records import KeptOutcome, Run
-from twin.journal.tables import CURSOR, FACT, OUTCOME, QUARANTINE, RUN, TABLES, TIMELINE
+from twin.journal import codec, schema
+from twin.journal.records import Decision, KeptOutcome, Predictions, Run
+from twin.journal.rows import Row
+from twin.journal.store import BUSY_S, Store, open_store
+from twin.journal.tables import CONTEXT, CURSOR, DECISION, FACT, OUTCOME, QUARANTINE, RUN, TABLES, TIMELINE
 from twin.timeline import PredictedRoomEnd, PredictedTimeline, WriteOutcome
+
+T = TypeVar("T")
 
 PAGE = 2_000
 """Facts read at once; the lock is free between two pages."""
+_SET_CURSOR = text(
+    "INSERT INTO cursor (server, type, at) VALUES (:server, :type, :at) "
+    "ON CONFLICT (server, type) DO UPDATE SET at = excluded.at"
+)
 
 
 class Journal:
@@ -26,25 +49,25 @@ class Journal:
     Every method raises JournalError, without data, where the database fails.
     """
 
-    def __init__(self, engine: Engine, name: str) -> None:
+    def __init__(self, store: Store) -> None:
         """Use `Journal.open`."""
-        self._engine = engine
-        self._name = name
+        self._store = store
         self._lock = threading.Lock()
         self._open = True
 
     @classmethod
-    def open(cls, url: str, *, key_fingerprint: str, busy_s: float = 5.0) -> "Journal":
-        """The journal at `sqlite:///FILE`, made where it is not there; `:memory:` is the fake for tests.
+    def open(cls, url: str, *, key_fingerprint: str, busy_s: float = BUSY_S) -> "Journal":
+        """The journal at `sqlite:///FILE` or `postgresql://…`, made where it is not there.
 
-        `busy_s`: wall seconds to wait for another program that writes. Raises WrongKeyError where it was begun under
-        another pseudonym key, SchemaTooNewError where a newer version wrote it, else JournalError.
+        `:memory:` is the fake for tests. `busy_s`: wall seconds to wait for another program that writes. Raises
+        WrongKeyError where it was begun under another pseudonym key, SchemaTooNewError or SchemaTooOldError where
+        another version wrote it, else JournalError.
         """
-        name = store.name_of(url)
-        journal = cls(store.open_engine(url, busy_s=busy_s), name)
+        store = open_store(url, busy_s=busy_s)
+        journal = cls(store)
         try:
             with journal._transaction(writes=True) as connection:
-                store.prepare_schema(connection, name, key_fingerprint)
+                schema.prepare(connection, store, key_fingerprint)
         except JournalError:
             journal.close()
             raise
@@ -54,7 +77,7 @@ class Journal:
         """End it. What is called afterwards raises JournalError."""
         with self._lock:
             self._open = False
-            self._engine.dispose()
+            self._store.engine.dispose()
 
     # --- appending ----------------------------------------------------------------------------------------------------
 
@@ -79,14 +102,10 @@ class Journal:
         if any(row["server"] != server for row in (*fact_rows, *bad_rows)):
             raise JournalError("a batch holds what one server gave: append each server's by itself")
         with self._transaction(writes=True) as connection:
-            new = _append(connection, FACT, fact_rows)
-            _append(connection, QUARANTINE, bad_rows)
+            new = self._append(connection, FACT, fact_rows)
+            self._append(connection, QUARANTINE, bad_rows)
             if cursor_rows:
-                upsert = insert(CURSOR)
-                connection.execute(
-                    upsert.on_conflict_do_update(index_elements=["server", "type"], set_={"at": upsert.excluded.at}),
-                    cursor_rows,
-                )
+                connection.execute(_SET_CURSOR, cursor_rows)
         return new
 
     def append_run(
@@ -101,13 +120,15 @@ class Journal:
         rows += [_timeline_row(run, "room", subject, ends) for subject, ends in room_ends.items()]
         with self._transaction(writes=True) as connection:
             position = _position(connection) if run.position is None else run.position
-            _append(connection, RUN, [_run_row(server, run, position)])
-            _append(connection, TIMELINE, rows)
+            context = _context_row(run.context)
+            self._append(connection, CONTEXT, [context] if run.context else [])
+            self._append(connection, RUN, [_run_row(server, run, position) | {"context": context["hash"]}])
+            self._append(connection, TIMELINE, rows)
 
     def append_outcomes(self, server: str, outcomes: Iterable[WriteOutcome], *, run: str | None, at: datetime) -> None:
         """Keep what became of the write orders of one round; `at` is wall time, `run` the run they came from."""
         told = codec.instant_text(at)
-        rows: list[dict[str, object]] = [
+        rows: list[Row] = [
             {
                 "server": server,
                 "run": run or "",
@@ -120,17 +141,35 @@ class Journal:
             for outcome in outcomes
         ]
         with self._transaction(writes=True) as connection:
-            _append(connection, OUTCOME, rows)
+            self._append(connection, OUTCOME, rows)
+
+    def append_decision(self, server: str, decision: Decision) -> None:
+        """Keep what a person decided."""
+        instants = {name: codec.instant_text(getattr(decision, name)) for name in ("at", "wall_at")}
+        told = {name: getattr(decision, name) for name in ("kind", "subject", "choice", "person", "reason", "content")}
+        with self._transaction(writes=True) as connection:
+            self._append(connection, DECISION, [{"server": server, **told, **instants}])
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
-    def facts(self, server: str, *, reading: str | None = None, after: int = 0) -> Iterator[Fact]:
-        """Facts of a server in the journal's order, beyond position `after`, as the journal stands at the call.
+    def facts(
+        self,
+        server: str,
+        *,
+        reading: str | None = None,
+        after: int = 0,
+        upto: int | None = None,
+        until: datetime | None = None,
+    ) -> Iterator[Fact]:
+        """Facts of a server in the journal's order, beyond position `after`, as the journal stands at the call or
+        stood at position `upto`.
 
-        Each version comes once: as `reading` read it where that is kept, else by its newest reading.
+        Each version comes once: as `reading` read it where that is kept, else by its newest reading. `until`: only
+        versions that the server had by then, on its own clock (lastUpdated).
         """
-        upto = self.position()
-        while rows := self._rows(_page(server, reading or "", after, upto)):
+        upto = self.position() if upto is None else upto
+        latest = None if until is None else codec.instant_text(until)
+        while rows := self._rows(_page(server, reading or "", after, upto, latest)):
             yield from map(codec.fact_of, rows)
             after = rows[-1]["position"]
 
@@ -157,6 +196,12 @@ class Journal:
         rows = self._rows(select(RUN).where(RUN.c.server == server).order_by(RUN.c.wall_at.desc()).limit(limit))
         return tuple(_run_of(row) for row in rows)
 
+    def run(self, run_id: str) -> Run | None:
+        """One run with its context; None for an unknown id."""
+        told = select(RUN, CONTEXT.c.content).join(CONTEXT, CONTEXT.c.hash == RUN.c.context, isouter=True)
+        found = self._rows(told.where(RUN.c.id == run_id))
+        return replace(_run_of(found[0]), context=found[0]["content"] or "") if found else None
+
     def timelines(self, run_id: str) -> dict[str, PredictedTimeline]:
         """The timelines kept of a run, by case id."""
         return {row["subject"]: codec.timeline_of(row["prediction"]) for row in self._predictions(run_id, "case")}
@@ -164,6 +209,32 @@ class Journal:
     def room_ends(self, run_id: str) -> dict[str, tuple[PredictedRoomEnd, ...]]:
         """The room ends kept of a run, by `Location/id`."""
         return {row["subject"]: codec.room_ends_of(row["prediction"]) for row in self._predictions(run_id, "room")}
+
+    def issued_timelines(self, server: str, *, since: datetime) -> dict[str, list[PredictedTimeline]]:
+        """All timelines kept of the runs that predicted from `since` (site time) on: by case id, oldest first."""
+        return _by_subject(self._issued(server, "case", since), codec.timeline_of)
+
+    def issued_room_ends(self, server: str, *, since: datetime) -> dict[str, list[tuple[PredictedRoomEnd, ...]]]:
+        """All room ends kept of the runs that predicted from `since` (site time) on: by room ref, oldest first."""
+        return _by_subject(self._issued(server, "room", since), codec.room_ends_of)
+
+    def predictions(self, server: str, *, since: datetime, until: datetime) -> Predictions:
+        """What was predicted by `until` (wall time), in runs since `since`."""
+        inside = (
+            RUN.c.server == server,
+            RUN.c.wall_at >= codec.instant_text(since),
+            RUN.c.wall_at <= codec.instant_text(until),
+        )
+        newest = self._rows(select(RUN).where(*inside).order_by(RUN.c.wall_at.desc()).limit(1))
+        kept = self._rows(_newest_predictions(inside))
+        told: dict[str, dict[str, str]] = {"case": {}, "room": {}}
+        for row in kept:
+            told[row["kind"]][row["subject"]] = row["prediction"]
+        return Predictions(
+            run=_run_of(newest[0]) if newest else None,
+            timelines={subject: codec.timeline_of(text) for subject, text in told["case"].items()},
+            room_ends={subject: codec.room_ends_of(text) for subject, text in told["room"].items()},
+        )
 
     def outcomes(self, server: str, *, ref: str | None = None, limit: int = 100) -> tuple[KeptOutcome, ...]:
         """What became of writes, newest first; of one resource where `ref` is given."""
@@ -178,6 +249,18 @@ class Journal:
             for row in rows
         )
 
+    def decisions(self, server: str, kind: str) -> tuple[Decision, ...]:
+        """What was decided of one kind, in the order in which it was."""
+        mine = select(DECISION).where(DECISION.c.server == server, DECISION.c.kind == kind)
+        return tuple(
+            Decision(
+                **{name: row[name] for name in ("kind", "subject", "choice", "person", "reason", "content")},
+                at=codec.instant_of(row["at"]),
+                wall_at=codec.instant_of(row["wall_at"]),
+            )
+            for row in self._rows(mine.order_by(DECISION.c.position))
+        )
+
     def counts(self) -> dict[str, int]:
         """Rows by table."""
         with self._transaction() as connection:
@@ -188,33 +271,39 @@ class Journal:
     def _predictions(self, run_id: str, kind: str) -> Sequence[RowMapping]:
         return self._rows(select(TIMELINE).where(TIMELINE.c.run == run_id, TIMELINE.c.kind == kind))
 
+    def _issued(self, server: str, kind: str, since: datetime) -> Sequence[RowMapping]:
+        told = select(TIMELINE.c.subject, TIMELINE.c.prediction).join(RUN, RUN.c.id == TIMELINE.c.run)
+        mine = and_(RUN.c.server == server, RUN.c.at >= codec.instant_text(since), TIMELINE.c.kind == kind)
+        return self._rows(told.where(mine).order_by(RUN.c.at, RUN.c.wall_at))
+
     def _rows(self, query: Executable) -> Sequence[RowMapping]:
         with self._transaction() as connection:
             return connection.execute(query).mappings().all()
 
+    def _append(self, connection: Connection, table: Table, rows: list[Row]) -> int:
+        return self._store.append(connection, table, rows) if rows else 0
+
     @contextmanager
     def _transaction(self, *, writes: bool = False) -> Iterator[Connection]:
-        with self._lock, store.told(self._name):
+        with self._lock:
             if not self._open:
                 raise JournalError("the journal is closed: open it again")
-            with self._engine.connect() as connection:
-                connection.execution_options(**(store.WRITES if writes else {}))
-                with connection.begin():
-                    yield connection
+            with self._store.transaction(writes=writes) as connection:
+                yield connection
 
 
-def _append(connection: Connection, table: Table, rows: list[dict[str, object]]) -> int:
-    """Insert the rows that are not there yet; how many they were."""
-    if not rows:
-        return 0
-    return connection.execute(insert(table).on_conflict_do_nothing(), rows).rowcount
+def _by_subject(rows: Sequence[RowMapping], read: Callable[[str], T]) -> dict[str, list[T]]:
+    found: dict[str, list[T]] = {}
+    for row in rows:
+        found.setdefault(row["subject"], []).append(read(row["prediction"]))
+    return found
 
 
 def _position(connection: Connection) -> int:
     return connection.execute(select(func.max(FACT.c.position))).scalar() or 0
 
 
-def _page(server: str, reading: str, after: int, upto: int) -> Executable:
+def _page(server: str, reading: str, after: int, upto: int, latest: str | None) -> Executable:
     other = FACT.alias()
     beaten = exists().where(
         *(other.c[name] == FACT.c[name] for name in ("id", "type", "version_id", "last_updated", "server")),
@@ -222,10 +311,20 @@ def _page(server: str, reading: str, after: int, upto: int) -> Executable:
         or_(other.c.reading == reading, other.c.position > FACT.c.position),
     )
     inside = and_(FACT.c.position > after, FACT.c.position <= upto, FACT.c.server == server)
-    return select(FACT).where(inside, or_(FACT.c.reading == reading, ~beaten)).order_by(FACT.c.position).limit(PAGE)
+    known = true() if latest is None else FACT.c.last_updated <= latest
+    wanted = or_(FACT.c.reading == reading, ~beaten)
+    return select(FACT).where(inside, known, wanted).order_by(FACT.c.position).limit(PAGE)
 
 
-def _quarantine_row(bad: Quarantined, reading: str, observed_at: str) -> dict[str, object]:
+def _newest_predictions(inside: Iterable[ColumnElement[bool]]) -> Executable:
+    """One row a case or room: its newest of the runs that are inside."""
+    mine = (TIMELINE.c.kind, TIMELINE.c.subject)
+    nth = func.row_number().over(partition_by=mine, order_by=RUN.c.wall_at.desc()).label("nth")
+    ranked = select(*mine, TIMELINE.c.prediction, nth).join(RUN, RUN.c.id == TIMELINE.c.run).where(*inside).subquery()
+    return select(ranked).where(ranked.c.nth == 1)
+
+
+def _quarantine_row(bad: Quarantined, reading: str, observed_at: str) -> Row:
     return {
         "server": bad.server,
         "type": bad.type,
@@ -237,11 +336,11 @@ def _quarantine_row(bad: Quarantined, reading: str, observed_at: str) -> dict[st
     }
 
 
-def _timeline_row(run: Run, kind: str, subject: str, prediction: object) -> dict[str, object]:
+def _timeline_row(run: Run, kind: str, subject: str, prediction: object) -> Row:
     return {"run": run.id, "kind": kind, "subject": subject, "prediction": codec.text_of(prediction)}
 
 
-def _run_row(server: str, run: Run, position: int) -> dict[str, object]:
+def _run_row(server: str, run: Run, position: int) -> Row:
     return {
         "id": run.id,
         "server": server,
@@ -254,6 +353,11 @@ def _run_row(server: str, run: Run, position: int) -> dict[str, object]:
         "result_hash": run.result_hash,
         "wall_at": codec.instant_text(run.wall_at),
     }
+
+
+def _context_row(content: str) -> Row:
+    digest = hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+    return {"hash": digest if content else "", "content": content}
 
 
 def _run_of(row: RowMapping) -> Run:

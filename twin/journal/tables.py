@@ -3,11 +3,15 @@
 Rows are only ever appended; `cursor` and `meta` hold state and are the exception.
 """
 
-from sqlalchemy import Table, UniqueConstraint
+from typing import Any
+
+from sqlalchemy import BigInteger, Integer, Table, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-SCHEMA = 1
-"""Goes up with every change of a table."""
+SCHEMA = 2
+"""Goes up with every change of a table, together with a migration."""
+NUMBER: Any = BigInteger().with_variant(Integer(), "sqlite")
+"""Of 64 bits in both: SQLite counts positions only in a column that is plainly INTEGER."""
 
 
 class FactRow(SQLModel, table=True):
@@ -17,7 +21,7 @@ class FactRow(SQLModel, table=True):
     # `server` stands last so that a walk in journal order goes along the positions, not along this index.
     __table_args__ = (UniqueConstraint("id", "type", "version_id", "last_updated", "reading", "server"),)
 
-    position: int | None = Field(default=None, primary_key=True)
+    position: int | None = Field(default=None, primary_key=True, sa_type=NUMBER)
     server: str
     type: str
     id: str
@@ -38,7 +42,7 @@ class QuarantineRow(SQLModel, table=True):
     __tablename__ = "quarantine"
     __table_args__ = (UniqueConstraint("server", "type", "id", "version_id", "reason", "reading"),)
 
-    position: int | None = Field(default=None, primary_key=True)
+    position: int | None = Field(default=None, primary_key=True, sa_type=NUMBER)
     server: str
     type: str
     id: str
@@ -55,14 +59,25 @@ class RunRow(SQLModel, table=True):
 
     id: str = Field(primary_key=True)
     server: str
-    position: int
+    position: int = Field(sa_type=NUMBER)
     at: str
-    seed: int
-    replications: int
+    seed: int = Field(sa_type=NUMBER)
+    replications: int = Field(sa_type=NUMBER)
     model: str
     code_version: str
     result_hash: str
     wall_at: str = Field(index=True)
+    context: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    """Hash of its row of `context`; empty for a run of version 0.1.0."""
+
+
+class ContextRow(SQLModel, table=True):
+    """What runs were made under besides the facts: settings and clock, once for all runs that share them."""
+
+    __tablename__ = "context"
+
+    hash: str = Field(primary_key=True)
+    content: str
 
 
 class TimelineRow(SQLModel, table=True):
@@ -82,7 +97,7 @@ class OutcomeRow(SQLModel, table=True):
     __tablename__ = "outcome"
     __table_args__ = (UniqueConstraint("ref", "at", "run", "server"),)
 
-    position: int | None = Field(default=None, primary_key=True)
+    position: int | None = Field(default=None, primary_key=True, sa_type=NUMBER)
     server: str
     run: str
     ref: str
@@ -90,6 +105,26 @@ class OutcomeRow(SQLModel, table=True):
     version_id: str | None
     reason: str
     at: str
+
+
+class DecisionRow(SQLModel, table=True):
+    """What a person decided on something that the program proposed."""
+
+    __tablename__ = "decision"
+
+    position: int | None = Field(default=None, primary_key=True, sa_type=NUMBER)
+    server: str
+    kind: str
+    """What was proposed: recalibration."""
+    subject: str
+    choice: str
+    """accepted, changed, refused."""
+    person: str
+    reason: str
+    content: str
+    """What was proposed and what was chosen, as JSON."""
+    at: str
+    wall_at: str
 
 
 class CursorRow(SQLModel, table=True):
@@ -118,8 +153,10 @@ def _table(name: str) -> Table:
 FACT = _table("fact")
 QUARANTINE = _table("quarantine")
 RUN = _table("run")
+CONTEXT = _table("context")
 TIMELINE = _table("timeline")
 OUTCOME = _table("outcome")
+DECISION = _table("decision")
 CURSOR = _table("cursor")
 META = _table("meta")
-TABLES = (FACT, QUARANTINE, RUN, TIMELINE, OUTCOME, CURSOR, META)
+TABLES = (FACT, QUARANTINE, RUN, CONTEXT, TIMELINE, OUTCOME, DECISION, CURSOR, META)

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from twin.projections.ledger import Ledger, Resource
+from twin.facts import Carried
+from twin.projections.ledger import Ledger
 from twin.projections.suite_twin import SuiteTwin
 from twin.site import MaterialOptions
 from twin.timebase import minutes_between
@@ -71,7 +72,7 @@ def orders_of(
         theirs = bool(resource.newest.carried.foreign)
         ours = None if theirs and not take_over else wanted.get(ref)
         foreign += theirs and ours is None and ref in wanted
-        reason = "take over" if theirs and ours else _reason(ours, resource, now=now, options=options)
+        reason = "take over" if theirs and ours else _reason(ours, resource.newest.carried, now=now, options=options)
         if reason:
             orders.append(WriteOrder(ref, ours, reason))
         elif ours is not None:
@@ -79,8 +80,26 @@ def orders_of(
     return Orders(tuple(orders), unchanged, foreign)
 
 
-def _reason(wanted: Annotation | None, resource: Resource, *, now: datetime, options: MaterialOptions) -> str | None:
-    carried = resource.newest.carried
+def orders_beside(
+    wanted: Mapping[str, Annotation], carried: Mapping[str, Carried], *, now: datetime, options: MaterialOptions
+) -> Orders:
+    """The same for predictions in resources of our own, beside those of the hospital that they are about.
+
+    `carried` is what each of ours says, by the hospital's resource. One that nothing is wanted of any more goes.
+    """
+    orders: list[WriteOrder] = []
+    unchanged = 0
+    for ref in sorted(wanted.keys() | {ref for ref, known in carried.items() if known.present}):
+        ours = wanted.get(ref)
+        reason = _reason(ours, carried.get(ref, Carried()), now=now, options=options)
+        if reason:
+            orders.append(WriteOrder(ref, ours, reason, beside=True))
+        elif ours is not None:
+            unchanged += 1
+    return Orders(tuple(orders), unchanged)
+
+
+def _reason(wanted: Annotation | None, carried: Carried, *, now: datetime, options: MaterialOptions) -> str | None:
     if wanted is None:
         return "over" if carried.present else None
     if carried.annotation is None:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from twin.durations.booked import booked_room_min, booked_surgical_min
-from twin.durations.model import CaseFeatures, DurationModel
+from twin.durations.case import CaseFeatures, FinishedCase
+from twin.durations.model import DurationModel
 from twin.projections.patient_twin import PatientTwin
 from twin.site import DurationOptions
 from twin.timebase import minutes_between
@@ -46,19 +47,24 @@ def models_of(twins: Iterable[PatientTwin], options: DurationOptions, *, before:
     models = Models(
         DurationModel.without_history(options, booked), DurationModel.without_history(options, surgical), options
     )
-    learned = (twin for twin in known if twin.status is CaseStatus.DONE and (before is None or twin.day < before))
-    done = sorted(learned, key=_finished)
-    room = [
-        (models.features(twin), length)
-        for twin in done
-        if (length := _length(twin, Milestone.PATIENT_IN_ROOM, Milestone.PATIENT_OUT_OF_ROOM)) is not None
-    ]
+    done = finished_of(twin for twin in known if before is None or twin.day < before)
+    room = [FinishedCase(models.features(twin), length) for twin in done if (length := room_min(twin)) is not None]
     act = [
-        (_surgical(models.features(twin)), length)
+        FinishedCase(_surgical(models.features(twin)), length)
         for twin in done
         if (length := _length(twin, Milestone.INCISION, Milestone.PROCEDURE_FINISH)) is not None
     ]
     return Models(models.room.learn_all(room), models.surgical.learn_all(act), options)
+
+
+def finished_of(twins: Iterable[PatientTwin]) -> list[PatientTwin]:
+    """The cases that took place, in the order in which they finished."""
+    return sorted((twin for twin in twins if twin.status is CaseStatus.DONE), key=lambda t: (ended(t), t.case_id))
+
+
+def room_min(twin: PatientTwin) -> float | None:
+    """Room time in minutes, None where it is not well known."""
+    return _length(twin, Milestone.PATIENT_IN_ROOM, Milestone.PATIENT_OUT_OF_ROOM)
 
 
 def _surgical(features: CaseFeatures) -> CaseFeatures:
@@ -72,9 +78,10 @@ def surgical_features(models: Models, twin: PatientTwin) -> CaseFeatures:
     return _surgical(models.features(twin))
 
 
-def _finished(twin: PatientTwin) -> tuple[datetime | None, str]:
+def ended(twin: PatientTwin) -> datetime:
+    """When a case that took place ended, as far as told."""
     last = twin.times.get(Milestone.PATIENT_OUT_OF_ROOM) or twin.times.get(Milestone.PROCEDURE_FINISH)
-    return last or twin.planned_in or _EPOCH, twin.case_id
+    return last or twin.planned_in or _EPOCH
 
 
 def _length(twin: PatientTwin, first: Milestone, last: Milestone) -> float | None:

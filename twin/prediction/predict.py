@@ -8,9 +8,12 @@ from datetime import date, datetime, timedelta
 from itertools import combinations
 from zoneinfo import ZoneInfo
 
+import numpy as np
+
 from twin.prediction import MODEL
 from twin.prediction.habits import Habits
 from twin.prediction.models import Models, surgical_features
+from twin.prediction.score import SCORED
 from twin.projections.patient_twin import PatientTwin
 from twin.projections.stamps import reached_map
 from twin.projections.suite_twin import RoomTwin, SuiteTwin, awaited_overnight, in_pacu
@@ -19,7 +22,7 @@ from twin.simulation.result import Futures
 from twin.simulation.scenario import CaseInput, RoomInput, Scenario
 from twin.site import Block, MaterialOptions, SimulationOptions, SiteOptions
 from twin.timebase import day_start, whole_minute
-from twin.timeline import PredictedRoomEnd, PredictedStage, PredictedTimeline
+from twin.timeline import QUANTILE_LEVELS, PredictedRoomEnd, PredictedStage, PredictedTimeline
 from twin.vocabulary import CaseStatus, Milestone
 
 NOT_COMING_AFTER = timedelta(minutes=30)
@@ -152,7 +155,7 @@ def timelines_of(
     for case_id, times in futures.times.items():
         twin = suite.cases[case_id]
         stages = tuple(
-            PredictedStage(milestone, *_quantiles(futures, times[milestone], zone))
+            _stage(milestone, futures, times[milestone], issue, zone)
             for milestone in Milestone
             if milestone in times and not twin.is_reached(milestone)
         )
@@ -167,6 +170,15 @@ def timelines_of(
                 stages=stages,
             )
     return out
+
+
+def _stage(milestone: Milestone, futures: Futures, seconds: Seconds, issue: Issue, zone: ZoneInfo) -> PredictedStage:
+    p50, p10, p90 = _quantiles(futures, seconds, zone)
+    if milestone not in SCORED:
+        return PredictedStage(milestone, p50, p10, p90)
+    since = round((issue.at - futures.now).total_seconds())
+    levels = np.rint(np.quantile(seconds, QUANTILE_LEVELS, method="hazen")).astype(int)
+    return PredictedStage(milestone, p50, p10, p90, quantiles_s=tuple((levels - since).tolist()))
 
 
 def _quantiles(futures: Futures, seconds: Seconds, zone: ZoneInfo) -> tuple[datetime, datetime, datetime]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from operator import itemgetter
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -52,11 +53,13 @@ class Ledger:
 
     def of(self, kind: type[A], *, deleted: bool = False) -> Iterator[tuple[Resource, A]]:
         """Resources whose content is of a kind, in the order of their refs; deleted ones only where asked for."""
-        for ref in sorted(self.resources):
-            resource = self.resources[ref]
-            content = resource.content.assertion
-            if isinstance(content, kind) and (deleted or not resource.deleted):
-                yield resource, content
+        mine = [
+            (ref, resource, content)
+            for ref, resource in self.resources.items()
+            if isinstance(content := resource.content.assertion, kind) and (deleted or not resource.deleted)
+        ]
+        for _, resource, content in sorted(mine, key=itemgetter(0)):
+            yield resource, content
 
     def get(self, ref: str | None, kind: type[A]) -> A | None:
         """The content of one resource that is still there, None where it is unknown, deleted or of another kind."""

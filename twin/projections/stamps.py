@@ -159,7 +159,10 @@ def _belongs(stamp: Stamp, at: datetime, milestone: Milestone, *, own: _Own, pla
         return (own.since is None or at >= own.since) and (own.start is None or at <= own.start + JITTER)
     if own.start is None:
         return own.since is None and (own.until is None or at < own.until)
-    return (own.end or own.start) - JITTER <= at and (own.until is None or at < own.until)
+    after = (own.end or own.start) - JITTER
+    if own.since is not None:  # up to the entry the stay tells of the case before
+        after = max(after, own.start)
+    return after <= at and (own.until is None or at < own.until)
 
 
 def _best(mine: Iterable[Actual]) -> Actual:
@@ -190,6 +193,8 @@ def _in_order(found: Sequence[Actual]) -> tuple[tuple[Actual, ...], list[Actual]
     Of all ways to leave times out, the one that keeps most explicit times, then most derived, then most estimated
     ones; of equals the one that keeps the earlier milestones.
     """
+    if (forward := _all_forward(found)) is not None:
+        return forward, []
     chains = [_Chain()]
     for actual in found:
         if actual.milestone not in ROOM_MILESTONES:
@@ -203,7 +208,32 @@ def _in_order(found: Sequence[Actual]) -> tuple[tuple[Actual, ...], list[Actual]
         if actual.milestone in times or actual.milestone in ROOM_MILESTONES
     )
     kept = {actual.milestone for actual in reached}
-    return reached, [actual for actual in found if actual.milestone not in kept]
+    wrong = [actual for actual in found if actual.milestone not in kept]
+    return reached, [actual for actual in wrong if not _is_late_sign(actual, best.kept)]
+
+
+def _is_late_sign(actual: Actual, kept: Iterable[Actual]) -> bool:
+    """True for a state first seen after a later one: it was reached by then, which contradicts nothing."""
+    after = (later for later in kept if later.milestone.rank > actual.milestone.rank)
+    return actual.provenance is Provenance.DERIVED and any(later.at < actual.at for later in after)
+
+
+def _all_forward(found: Sequence[Actual]) -> tuple[Actual, ...] | None:
+    """What `_in_order` keeps where nothing contradicts, as is the rule; None where something does."""
+    latest: datetime | None = None
+    kept = []
+    for actual in found:
+        if actual.milestone in ROOM_MILESTONES:
+            kept.append(actual)
+            continue
+        if latest is not None and actual.at < latest:
+            if latest > actual.at + JITTER:
+                return None
+            kept.append(replace(actual, at=latest))
+            continue
+        latest = actual.at
+        kept.append(actual)
+    return tuple(kept)
 
 
 def reached_map(times: Times) -> Mapping[Milestone, datetime]:

@@ -99,9 +99,11 @@ class SuiteTwin:
         )
 
 
-def suite_twin(ledger: Ledger, site: SiteOptions, *, clock: Clock, horizon: Horizon, server: str) -> SuiteTwin:
-    """Fold the whole suite as it stands on the clock."""
-    now = clock.now()
+def suite_twin(
+    ledger: Ledger, site: SiteOptions, *, clock: Clock, horizon: Horizon, server: str, now: datetime | None = None
+) -> SuiteTwin:
+    """Fold the whole suite as it stands on the clock, or at the site instant `now`."""
+    now = clock.now() if now is None else now
     places = places_of(ledger, site)
     evidence = evidence_of(ledger, places)
     context = Context(ledger=ledger, places=places, site=site, clock=clock, now=now)
@@ -144,10 +146,15 @@ def awaited_overnight(twin: PatientTwin, now: datetime) -> bool:
     return there and timedelta() <= waited < NIGHT
 
 
-def list_order(twin: PatientTwin) -> tuple[bool, datetime | None, str]:
-    """The order of a list: by entry where there is one, else by booking; cases without a time come last."""
-    moment = twin.entered or twin.planned_in
-    return moment is None, moment, twin.case_id
+def list_order(twin: PatientTwin) -> tuple[bool, bool, datetime | None, str]:
+    """The order of a list: what has begun by its entry, then what is to come by its booking.
+
+    An unbooked case stands by when its patient became known, as the simulation takes it; a case without any time comes
+    last.
+    """
+    known = twin.times.reached[0].at if twin.times.reached else None
+    moment = twin.entered or twin.planned_in or known
+    return twin.status is CaseStatus.PLANNED, moment is None, moment, twin.case_id
 
 
 def _with_implied_exits(twins: list[PatientTwin], now: datetime) -> list[PatientTwin]:

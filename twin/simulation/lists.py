@@ -21,6 +21,8 @@ class RoomList:
     """Since now: when the room is free for its first waiting case; without effect where a patient is in."""
     running: CasePath | None
     waiting: tuple[CasePath, ...]
+    has_room: bool = True
+    """False where the running case is in no room of its own."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +84,7 @@ def _room_lists(paths: list[CasePath], free: Seconds) -> list[RoomList]:
 
 def _alone(path: CasePath) -> RoomList:
     nothing = np.zeros_like(path.arrival)
-    return RoomList(nothing, path, ()) if path.running else RoomList(nothing, None, (path,))
+    return RoomList(nothing, path, (), has_room=False) if path.running else RoomList(nothing, None, (path,))
 
 
 def _entered(path: CasePath) -> datetime:

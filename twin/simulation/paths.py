@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
-from numpy.typing import NDArray
 
 from twin.durations.distribution import LogT
 from twin.durations.stages import stage_law
-from twin.simulation.draws import Seconds, uniforms, whole_seconds
+from twin.simulation.draws import Key, Seconds, sample
 from twin.simulation.scenario import CaseInput, Scenario
 from twin.vocabulary import CareSetting, Milestone, Stage
 
@@ -101,8 +100,8 @@ def draw_path(scenario: Scenario, case: CaseInput, *, first: bool) -> CasePath:
 def cleaning_left(scenario: Scenario, room: str, since: datetime) -> Seconds:
     """What is left of a room's cleaning since its last patient left, where no case of the scenario is that patient."""
     law = stage_law(scenario.laws, Stage.TURNOVER, _ANY_SETTING).law
-    u = uniforms(scenario.options.seed, room, Stage.TURNOVER, replications=scenario.options.replications)
-    return _left(law, u, scenario.elapsed_min(since), seen=Milestone.ROOM_CLEANUP_FINISH not in scenario.unrecorded)
+    key = scenario.draw_key(room, Stage.TURNOVER)
+    return _left(law, key, scenario.elapsed_min(since), seen=Milestone.ROOM_CLEANUP_FINISH not in scenario.unrecorded)
 
 
 def cleaned(scenario: Scenario, since: datetime) -> bool:
@@ -130,8 +129,8 @@ class _Draws:
         """Seconds of a law: what is left since `begin` where it is passed, else the whole."""
         if any(self.case.passed(milestone) for milestone in begin):
             elapsed_min = self.scenario.elapsed_min(self.case.reached_at(*begin))
-            return _left(law, self.uniforms(stage), elapsed_min, seen=seen)
-        return whole_seconds(law.ppf(self.uniforms(stage)))
+            return _left(law, self.key(stage), elapsed_min, seen=seen)
+        return sample(law, self.key(stage))
 
     def sees(self, end: Milestone) -> bool:
         """True where the hospital stamps a milestone, so that a missing stamp means that it is still to come."""
@@ -141,6 +140,8 @@ class _Draws:
         """When the patient is in the facility; where arrivals are stamped, given that they have not come so far."""
         if self.case.planned_in is None or self.case.furthest is not None:
             return self.none()
+        if self.case.urgency is not None:
+            return self.booked_less(0.0)
         expected = self.case.planned_in - timedelta(minutes=self.scenario.options.arrive_before_min)
         return self._instant(Stage.ARRIVAL, expected, seen=self.sees(Milestone.PATIENT_IN_FACILITY))
 
@@ -169,10 +170,9 @@ class _Draws:
         instant = self.scenario.seconds(self.case.planned_in) - round(60 * before_min)
         return np.full(self.scenario.options.replications, max(instant, 0), dtype=np.int64)
 
-    def uniforms(self, stage: Stage) -> NDArray[np.float64]:
-        """One a replication."""
-        options = self.scenario.options
-        return uniforms(options.seed, self.case.key, stage, replications=options.replications)
+    def key(self, stage: Stage) -> Key:
+        """Of the random numbers of a stage."""
+        return self.scenario.draw_key(self.case.key, stage)
 
     def none(self) -> Seconds:
         """No time at all."""
@@ -182,7 +182,7 @@ class _Draws:
         """When a delay against an expected instant ends: not before now; where it is seen, given it has not so far."""
         delay = stage_law(self.scenario.laws, stage, self.case.setting)
         origin = self.scenario.seconds(expected) + round(60 * delay.origin_min)
-        return max(origin, 0) + _left(delay.law, self.uniforms(stage), max(-origin, 0) / 60, seen=seen)
+        return max(origin, 0) + _left(delay.law, self.key(stage), max(-origin, 0) / 60, seen=seen)
 
     def _over(self, end: Milestone) -> bool:
         if end is Milestone.ROOM_CLEANUP_FINISH:
@@ -190,11 +190,11 @@ class _Draws:
         return self.case.passed(end)
 
 
-def _left(law: LogT, u: NDArray[np.float64], elapsed_min: float, *, seen: bool = True) -> Seconds:
+def _left(law: LogT, key: Key, elapsed_min: float, *, seen: bool = True) -> Seconds:
     """What is left of a running stage: never nothing where its end would be seen; unseen, it may be over already."""
     if not seen:
-        return np.maximum(whole_seconds(law.ppf(u)) - round(60 * elapsed_min), 0)
-    left = whole_seconds(law.residual_ppf(u, elapsed_min))
+        return np.maximum(sample(law, key) - round(60 * elapsed_min), 0)
+    left = sample(law, key, elapsed_min)
     return np.maximum(left, 1) if elapsed_min > 0 else left
 
 

@@ -5,39 +5,102 @@ import contextlib
 import pickle
 import signal
 import sys
-from datetime import datetime, timedelta
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
 
-import numpy as np
+import structlog
 
 from twin.errors import SimulationError
+from twin.simulation import compiled, kernel, reference
 from twin.simulation.draws import Seconds
-from twin.simulation.lists import Plan, draw_plan
-from twin.simulation.paths import CasePath
-from twin.simulation.reference import visits
+from twin.simulation.futures import futures
+from twin.simulation.lists import draw_plan
+from twin.simulation.pathway import write
+from twin.simulation.program import Program
 from twin.simulation.result import Futures
 from twin.simulation.scenario import Scenario
-from twin.vocabulary import Milestone
 
-_SERVE = "from twin.simulation.replications import serve; serve()"
+Engine = Callable[[Program, Seconds, Seconds], Seconds]
+
+log = structlog.get_logger()
+# Without Numba: it would only take memory there.
+_SERVE = "import sys; sys.modules['numba'] = None; from twin.simulation.replications import serve; serve()"
 _LENGTH_BYTES = 8
 
 
 def simulate(scenario: Scenario) -> Futures:
-    """All replications in this process. Same scenario, same futures, to the second."""
+    """All replications in this process: by the kernel once it is ready, else by the SimPy reference.
+
+    Same scenario, same futures, to the second, by either.
+    """
+    return futures_of(scenario, kernel.run if compiled.ready() else reference.run)
+
+
+def futures_of(scenario: Scenario, engine: Engine) -> Futures:
+    """The futures of a scenario by one of the engines."""
     plan = draw_plan(scenario)
-    simulated = visits(plan)
-    left = {key: _left(path, plan, simulated[key]["left"]) for key, path in plan.paths.items()}
-    times = {key: _times(path, plan, simulated[key]) for key, path in plan.paths.items()}
-    room_cases: dict[str, dict[str, datetime]] = {}
-    for key, path in plan.paths.items():
-        if path.case.room is not None:
-            entry = _entry(path, plan, simulated[key]["entered"])
-            room_cases.setdefault(path.case.room, {})[key] = entry
-    return Futures(scenario.now, scenario.options.replications, times, left=left, room_cases=room_cases)
+    pathway = write(plan)
+    return futures(plan, pathway, engine(pathway.program, pathway.draws, pathway.kept))
 
 
 class SimulationWorker:
-    """A process that simulates, started at the first run, killed at a deadline and started again at the next run.
+    """Simulates off the event loop: by the compiled kernel in a thread once that is ready, until then by the reference.
+
+    The first run starts to make the kernel ready in the background. The numbers are the same by either.
+    """
+
+    def __init__(self, *, use_kernel: bool = compiled.AVAILABLE) -> None:
+        self._reference = ReferenceProcess()
+        self._closed = False
+        self._warming: asyncio.Task[None] | None = None
+        self._use_kernel = use_kernel
+        if not use_kernel:
+            log.info("simulation_without_kernel", hint="slower; install the extra 'fast' for the compiled kernel")
+
+    async def run(self, scenario: Scenario) -> Futures:
+        """The futures of a scenario.
+
+        Raises SimulationError where there are none after `options.timeout_s` of wall time, or the worker is closed.
+        """
+        if self._closed:
+            raise SimulationError("the simulation worker is closed: make another")
+        if self._use_kernel and self._warming is None:
+            self._warming = asyncio.create_task(self._warm())
+        if not (self._use_kernel and compiled.ready()):
+            return await self._reference.run(scenario)
+        asked_to_stop = threading.Event()
+        try:
+            return await asyncio.to_thread(_in_time, scenario, lambda: asked_to_stop.is_set() or self._closed)
+        finally:
+            asked_to_stop.set()
+
+    async def close(self) -> None:
+        """Ends what runs; a run under way ends in an error."""
+        self._closed = True
+        await self._reference.close()
+        if self._warming is not None:
+            await self._warming
+
+    async def _warm(self) -> None:
+        try:
+            await asyncio.to_thread(kernel.warm)
+            await self._reference.rest()
+        except compiled.FAULTS as fault:
+            self._use_kernel = False
+            log.warning("simulation_kernel_unusable", fault=type(fault).__name__, hint="the slower reference goes on")
+
+
+def _in_time(scenario: Scenario, stop: Callable[[], bool]) -> Futures:
+    """By the kernel, which looks at the clock between blocks of replications."""
+    deadline = time.monotonic() + scenario.options.timeout_s
+    engine = partial(kernel.run, go_on=lambda: time.monotonic() < deadline and not stop())
+    return futures_of(scenario, engine)
+
+
+class ReferenceProcess:
+    """A process that simulates by the reference: started at the first run, killed at a deadline, then started again.
 
     A fresh interpreter that imports `twin.simulation` only, reads scenarios from its standard input and ends when that
     closes, so it can't outlive this process. One run at a time; others wait their turn.
@@ -75,6 +138,11 @@ class SimulationWorker:
         """Kills the process, whatever it does, and waits until it is gone; a run under way ends in an error."""
         self._closed = True
         self._kill()
+        async with self._turn:
+            await self._end()
+
+    async def rest(self) -> None:
+        """Ends the process, after a run under way; the next run starts it again."""
         async with self._turn:
             await self._end()
 
@@ -126,50 +194,3 @@ def serve() -> None:
 def _framed(value: Scenario | Futures) -> bytes:
     body = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
     return len(body).to_bytes(_LENGTH_BYTES, "big") + body
-
-
-def _left(path: CasePath, plan: Plan, simulated: Seconds) -> Seconds:
-    """When the case is out of its room: the actual instant where it is."""
-    if not path.out:
-        return simulated
-    after = list(Milestone)[Milestone.PATIENT_OUT_OF_ROOM.rank :]
-    actual = path.case.reached_at(*after)
-    return np.full_like(simulated, min(plan.scenario.seconds(actual), 0) if actual is not None else 0)
-
-
-def _entry(path: CasePath, plan: Plan, entered: Seconds) -> datetime:
-    """The instant that places a case in one of its room's blocks."""
-    known = path.case.planned_in or path.case.reached_at(*list(Milestone)[Milestone.PATIENT_IN_ROOM.rank :])
-    return known or plan.scenario.now + timedelta(seconds=float(np.median(entered)))
-
-
-def _times(path: CasePath, plan: Plan, visit: dict[str, Seconds]) -> dict[Milestone, Seconds]:
-    """All milestones not yet reached, in the pathway's order."""
-    case = path.case
-    instants = {
-        Milestone.PATIENT_IN_FACILITY: path.arrival,
-        Milestone.PATIENT_SENT_FOR: visit["called"],
-        Milestone.PATIENT_IN_HOLDING: visit["called"] + path.to_holding,
-        Milestone.PATIENT_IN_ROOM: visit["entered"],
-        **{milestone: visit["entered"] + offset for milestone, offset in path.in_room.items()},
-        Milestone.PATIENT_OUT_OF_ROOM: visit["left"],
-        **{milestone: visit["left"] + offset for milestone, offset in path.recovery.items()},
-    }
-    instants = {milestone: seconds for milestone, seconds in instants.items() if not case.passed(milestone)}
-    instants |= _room_times(path, plan, visit)
-    return dict(sorted(instants.items(), key=lambda item: item[0].rank))
-
-
-def _room_times(path: CasePath, plan: Plan, visit: dict[str, Seconds]) -> dict[Milestone, Seconds]:
-    """The room's own milestones, which stand outside the patient's order."""
-    case, times = path.case, dict[Milestone, Seconds]()
-    if case.room is None:
-        return times
-    if path.waiting and case.reached_at(Milestone.ROOM_READY) is None:
-        times[Milestone.ROOM_READY] = visit["free"]
-        if path.first and path.planned is not None:  # not at midnight, though the room is free then
-            opened = path.planned - round(60 * plan.scenario.options.early_start_min)
-            times[Milestone.ROOM_READY] = np.maximum(visit["free"], np.minimum(visit["entered"], opened))
-    if not path.out or case.key in plan.being_cleaned:
-        times[Milestone.ROOM_CLEANUP_FINISH] = visit["left"] + path.turnover
-    return times

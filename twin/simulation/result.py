@@ -9,6 +9,22 @@ import numpy as np
 from twin.simulation.draws import Seconds
 from twin.vocabulary import Milestone
 
+NOT_DONE_S = 10 * 365 * 86_400
+"""Stands for the instant of what does not happen in a replication: a patient who doesn't come, say."""
+
+
+def quantiles(seconds: Seconds, shares: tuple[float, ...] = (0.1, 0.5, 0.9)) -> Seconds:
+    """Quantiles of each row in whole seconds, shape (rows, shares), by Hazen's plotting position.
+
+    Of whole seconds, by sorting all rows at once: some times faster than a call for each.
+    """
+    ordered, size = np.sort(seconds, axis=1), seconds.shape[1]
+    at = np.clip(np.array(shares) * size - 0.5, 0, size - 1)
+    low = np.floor(at).astype(np.int64)
+    below, above = ordered[:, low], ordered[:, np.minimum(low + 1, size - 1)]
+    found: Seconds = np.rint(below + (above - below) * (at - low)).astype(np.int64)
+    return found
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Futures:
@@ -37,8 +53,16 @@ class Futures:
 
     def quantiles(self, seconds: Seconds) -> tuple[int, int, int]:
         """P10, P50 and P90 in whole seconds since now (Hazen's plotting position)."""
-        low, middle, high = np.rint(np.quantile(seconds, (0.1, 0.5, 0.9), method="hazen"))
-        return int(low), int(middle), int(high)
+        low, middle, high = quantiles(seconds[np.newaxis])[0].tolist()
+        return low, middle, high
+
+    def quantiles_of(self, case: str) -> dict[Milestone, tuple[int, int, int]]:
+        """P10, P50 and P90 of all milestones of a case at once."""
+        times = self.times[case]
+        if not times:
+            return {}
+        rows = quantiles(np.stack(list(times.values()))).tolist()
+        return {milestone: (row[0], row[1], row[2]) for milestone, row in zip(times, rows, strict=True)}
 
     def probability_after(self, seconds: Seconds, instant: datetime) -> float:
         """Share of the futures in which it happens after an instant."""

@@ -7,8 +7,12 @@ from datetime import UTC, datetime
 from twin.durations.distribution import LogT
 from twin.durations.stages import STAGE_LAWS, StageLaw
 from twin.errors import SettingsError
+from twin.simulation.draws import Key
+from twin.simulation.resources import ResourceInput
 from twin.site import SimulationOptions
 from twin.vocabulary import ROOM_MILESTONES, CareSetting, Milestone
+
+MOST_REPLICATIONS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,14 @@ class CaseInput:
     """Actual times so far."""
     list_rank: int = 0
     """Position in its room; the cases that have not entered it do so in this order."""
+    needs: tuple[str, ...] = ()
+    """Resources of the scenario by name, one place each; those for all cases aren't named."""
+    room_choice: tuple[str, ...] = ()
+    """Rooms that would do, the best first, for a case without a `room`: whichever is free first, between the lists."""
+    urgency: int | None = None
+    """Class of an emergency, 1 the most urgent; it goes before all that is booked."""
+    no_show: float = 0.0
+    """Probability that the patient does not come; the rest of the list is then free to go on."""
 
     @property
     def furthest(self) -> Milestone | None:
@@ -74,6 +86,10 @@ class Scenario:
     laws: tuple[StageLaw, ...] = STAGE_LAWS
     unrecorded: tuple[Milestone, ...] = ()
     """Milestones that this hospital does not stamp: that one is missing then says nothing about the stage before it."""
+    resources: tuple[ResourceInput, ...] = ()
+    """Beyond rooms, teams and `pacu_places`."""
+    first_replication: int = 0
+    """The number of its first replication: parts of a large run draw what the whole would."""
 
     def __post_init__(self) -> None:
         if len({case.key for case in self.cases}) != len(self.cases):
@@ -82,6 +98,20 @@ class Scenario:
             raise SettingsError("pacu_places must be at least 1, or None for no limit")
         if self.options.replications < 1:
             raise SettingsError("a simulation needs at least 1 replication")
+        if self.options.replications > MOST_REPLICATIONS:
+            raise SettingsError(f"a simulation has at most {MOST_REPLICATIONS} replications")
+        self._check_needs()
+
+    def _check_needs(self) -> None:
+        names = {resource.name for resource in self.resources}
+        if len(names) != len(self.resources):
+            raise SettingsError("two resources of a scenario have the same name: give each its own")
+        if any(name not in names for case in self.cases for name in case.needs):
+            raise SettingsError("a case needs a resource that is none of the scenario's: see needs and resources")
+        if any(case.room is not None and case.room_choice for case in self.cases):
+            raise SettingsError("a case has a room or a room_choice, not both")
+        if not all(0 <= case.no_show <= 1 for case in self.cases):
+            raise SettingsError("no_show is a probability: from 0 to 1")
 
     @property
     def content_key(self) -> str:
@@ -91,6 +121,10 @@ class Scenario:
     def seconds(self, instant: datetime) -> int:
         """Whole seconds from now to an instant, negative where it is past."""
         return round((instant.astimezone(UTC) - self.now.astimezone(UTC)).total_seconds())
+
+    def draw_key(self, name: str, stage: str) -> Key:
+        """Of the random numbers of a stage of a case, or of another thing that has a name."""
+        return Key(self.options.seed, name, stage, self.options.replications, self.first_replication)
 
     def elapsed_min(self, since: datetime | None) -> float:
         """Minutes since an instant; 0 where there is none or it is still to come."""

@@ -1,0 +1,1 @@
+"""Finished cases from files that hospitals export: bytes to a table, cells to values, rows to cases."""

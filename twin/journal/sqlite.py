@@ -1,0 +1,80 @@
+"""The journal in SQLite: one connection that all threads share, one at a time."""
+
+import sqlite3
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, StaticPool, Table, create_engine, event
+
+from twin.errors import JournalError
+from twin.journal.address import Address
+from twin.journal.rows import Row, values_of, writing
+
+_ADVICE = {
+    "SQLITE_BUSY": "another program is writing to it: end that program, or try again",
+    "SQLITE_LOCKED": "another program is writing to it: end that program, or try again",
+    "SQLITE_FULL": "the disk is full: free some space and start again, nothing acknowledged is lost",
+    "SQLITE_READONLY": "it can't be written: give this user the right to write to the file and its folder",
+    "SQLITE_CANTOPEN": "it can't be opened: name a file in a folder that this user may write to",
+    "SQLITE_PERM": "it can't be opened: give this user the right to write to the file and its folder",
+    "SQLITE_NOTADB": "the file is no SQLite database: name another one",
+    "SQLITE_CORRUPT": "the file is damaged: restore it from a backup",
+    "SQLITE_IOERR": "the disk gives errors: check it, then start again",
+}
+
+
+def open_engine(address: Address, *, busy_s: float) -> Engine:
+    """An engine whose transactions are as `rows.writing` says."""
+    engine = create_engine(
+        address.url,
+        poolclass=StaticPool,
+        hide_parameters=True,
+        connect_args={"check_same_thread": False, "timeout": busy_s},
+    )
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+    # The driver would begin transactions by itself, but not before every statement: `_begin` does it for all.
+    connection.isolation_level = None
+    connection.execute("PRAGMA journal_mode = WAL")
+    # What was acknowledged survives a power cut too, not only the end of the process.
+    connection.execute("PRAGMA synchronous = FULL")
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing(connection) else "BEGIN")
+
+
+def append(connection: Connection, table: Table, rows: list[Row]) -> int:
+    """Insert the rows that are not there yet; how many they were."""
+    # Past SQLAlchemy's parameters, which would cost as much again as SQLite itself.
+    names = list(rows[0])
+    marks = ", ".join("?" * len(names))
+    told = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks}) ON CONFLICT DO NOTHING"
+    return connection.exec_driver_sql(told, list(map(values_of(names), rows))).rowcount
+
+
+def advice(error: BaseException) -> str:
+    """What to do about an error of the driver."""
+    code = getattr(error, "sqlite_errorname", None) or type(error).__name__
+    # Extended codes (SQLITE_READONLY_DBMOVED) begin with the plain one.
+    plain = "_".join(code.split("_")[:2])
+    return _ADVICE.get(plain, f"the database refuses ({code}): check the file, or restore it from a backup")
+
+
+def back_up(file: Path, label: str, at: datetime) -> Path:
+    """Copy a database beside itself as `FILE.LABEL.TIME.backup`, as it was last committed. Raises JournalError."""
+    copy = file.with_name(f"{file.name}.{label}.{at:%Y%m%dT%H%M%S%fZ}.backup")
+    try:
+        copy.touch(mode=0o600, exist_ok=False)
+        with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(copy)) as target:
+            source.backup(target)
+    except (OSError, sqlite3.Error) as error:
+        copy.unlink(missing_ok=True)
+        why = error.strerror if isinstance(error, OSError) else advice(error)
+        raise JournalError(f"the backup {copy.name} can't be written: {why}") from None
+    return copy

@@ -1,0 +1,89 @@
+"""The one door to Numba. Where it is absent the SimPy reference answers, and what is compiled here is plain Python."""
+
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+try:
+    import numba
+except ImportError:
+    numba = None  # type: ignore[assignment, unused-ignore]
+
+F = TypeVar("F", bound=Callable[..., Any])
+Ints = NDArray[np.int64]
+
+AVAILABLE = numba is not None
+FAULTS: tuple[type[Exception], ...] = (OSError, RuntimeError, AttributeError, TypeError, ValueError)
+"""What making it ready can end in: no room on the disk, a stale cache, a compiler that doesn't know the processor."""
+if numba is not None:
+    FAULTS = (*FAULTS, numba.core.errors.NumbaError)
+_READY = threading.Event()
+
+
+def ready() -> bool:
+    """True once what is compiled here is loaded; compiling takes long, so nobody waits for it unasked."""
+    return _READY.is_set()
+
+
+def now_ready() -> None:
+    """Told by the kernel when it is warm."""
+    _READY.set()
+
+
+def compiled(function: F) -> F:
+    """Compiled at its first call, or read from the cache on disk; runs without the GIL.
+
+    Numba keeps the cache in NUMBA_CACHE_DIR, else beside the source, else in the user's own cache folder.
+    """
+    if numba is None:
+        return function
+    try:
+        return _jit(function, cache=True)
+    except RuntimeError:  # no folder can be written to
+        return _jit(function, cache=False)
+
+
+def inlined(function: F) -> F:
+    """Only ever called by compiled functions, and made a part of them."""
+    if numba is None:
+        return function
+    return _jit(function, cache=False, forceinline=True)
+
+
+def _jit(function: F, *, cache: bool, forceinline: bool = False) -> F:
+    jit: Any = numba.njit
+    options = {"nogil": True, "error_model": "numpy", "boundscheck": False, "forceinline": forceinline}
+    made: F = jit(function, cache=cache, **options)
+    return made
+
+
+def pointer(array: Ints) -> Ints:
+    """Inside compiled functions: the array's data as they lie, without length, negative indices and references."""
+    return array
+
+
+def _teach_pointer() -> None:
+    from numba import types
+    from numba.extending import intrinsic, overload
+
+    @intrinsic  # type: ignore[untyped-decorator, unused-ignore]
+    def data(typing: Any, array: Any) -> Any:
+        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return context.make_array(signature.args[0])(context, builder, arguments[0]).data
+
+        make: Any = types.CPointer
+        return make(array.dtype)(array), code
+
+    get: Any = data
+
+    def data_of(array):  # type: ignore[no-untyped-def]  # Numba compares the bare signatures
+        return lambda array: get(array)
+
+    overload(pointer)(data_of)
+
+
+if AVAILABLE:
+    _teach_pointer()

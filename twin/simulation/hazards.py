@@ -1,0 +1,258 @@
+"""What can go wrong (French: aléas), as small values: each makes another scenario of a scenario, and they compose.
+
+Cases, resources and rooms are named by their keys. Instants are aware. A hazard that names what the scenario doesn't
+have is a SettingsError that names the field. To add one: a frozen value here with `apply`, and its name in `HAZARDS`.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from twin.durations.distribution import LogT
+from twin.durations.stages import StageLaw
+from twin.errors import SettingsError
+from twin.simulation.resources import ResourceInput, ResourceKind
+from twin.simulation.scenario import CaseInput, Scenario
+from twin.vocabulary import CareSetting, Stage
+
+
+class Hazard(Protocol):
+    """Something that can go wrong."""
+
+    def apply(self, scenario: Scenario) -> Scenario:
+        """The scenario in which it does."""
+        ...
+
+
+def with_hazards(scenario: Scenario, hazards: Iterable[Hazard]) -> Scenario:
+    """One after the other."""
+    for hazard in hazards:
+        scenario = hazard.apply(scenario)
+    return scenario
+
+
+@dataclass(frozen=True, slots=True)
+class LateStart:
+    """A room opens later, in minutes after its first waiting case's booking."""
+
+    room: str
+    minutes: float
+
+    def apply(self, scenario: Scenario) -> Scenario:
+        booked = [case.planned_in for case in scenario.cases if case.room == self.room and case.planned_in]
+        if not booked:
+            raise SettingsError("late_start.room: no booked case of the scenario is in that room")
+        return _closed(scenario, self.room, ResourceKind.ROOM, scenario.now, min(booked) + _minutes(self.minutes))
+
+
+@dataclass(frozen=True, slots=True)
+class SurgeonLate:
+    """A person of a team comes at an instant, or not at all today."""
+
+    person: str
+    until: datetime | None = None
+
+    def apply(self, scenario: Scenario) -> Scenario:
+        if not any(self.person in case.team for case in scenario.cases):
+            raise SettingsError("surgeon_late.person: nobody of that name is in a team of the scenario")
+        return _closed(scenario, self.person, ResourceKind.SURGEON, scenario.now, self.until)
+
+
+@dataclass(frozen=True, slots=True)
+class LongerCase:
+    """A case takes `factor` times as long, and some minutes more."""
+
+    case: str
+    factor: float = 1.0
+    minutes: float = 0.0
+
+    def apply(self, scenario: Scenario) -> Scenario:
+        if not (self.factor > 0 and self.minutes >= 0):
+            raise SettingsError("longer_case: factor must be above 0 and minutes not negative")
+        case = _case(scenario, self.case, "longer_case")
+        return _with_case(
+            scenario,
+            replace(case, room_time=self._longer(case.room_time), surgical_time=self._longer(case.surgical_time)),
+        )
+
+    def _longer(self, law: LogT) -> LogT:
+        """Minutes are added to the median, the spread of the logarithm stays."""
+        factor = self.factor + self.minutes / law.median
+        return replace(law, loc=law.loc + math.log(factor), upper_min=law.upper_min * max(factor, 1.0))
+
+
+@dataclass(frozen=True, slots=True)
+class NoShow:
+    """A patient does not come, surely or with a probability. The team learns it at the booked time."""
+
+    case: str
+    probability: float = 1.0
+
+    def apply(self, scenario: Scenario) -> Scenario:
+        return _with_case(scenario, replace(_case(scenario, self.case, "no_show"), no_show=self.probability))
+
+
+@dataclass(frozen=True, slots=True)
+class NotFasted:
+    """A patient may not enter before an instant; the list keeps its order and waits."""
+
+    case: str
+    until: datetime
+
+    def apply(self, scenario: Scenario) -> Scenario:
+        case = _case(scenario, self.case, "not_fasted")
+        booked = self.until if case.planned_in is None else max(case.planned_in, self.until)
+        early = _minutes(scenario.options.early_start_min)
+        return _with_case(scenario, replace(case, planned_in=booked + early))
+
+
+@dataclass(frozen=True, slots=True)
+class Cancellation:
+    """A case does not take place, and everybody knows."""
+
+    case: str
+
+    def apply(self, scenario: Scenario) -> Scenario:
+        gone = _case(scenario, self.case, "cancellation")
+        return replace(scenario, cases=tuple(case for case in scenario.cases if case is not gone))
+
+
+@dataclass(frozen=True, slots=True)
+class Emergency:
+    """A new patient of an urgency class (1 the most urgent) at an instant, for the first of some rooms to be free."""
+
+    key: str
+    at: datetime
+    urgency: int
+    room_time: LogT
+    surgical_time: LogT
+    rooms: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+    team: tuple[str, ...] = ()
+
+    def apply(self, scenario: Scenario) -> Scenario:
+        if not self.rooms or not 1 <= self.urgency <= 9:
+            raise SettingsError("emergency: it needs rooms, and an urgency from 1 to 9")
+        case = CaseInput(
+            key=self.key,
+            room=None,
+            planned_in=max(self.at, scenario.now),
+            planned_out=None,
+            setting=CareSetting.EMERGENCY,
+            room_time=self.room_time,
+            surgical_time=self.surgical_time,
+            team=self.team,
+            needs=self.needs,
+            room_choice=self.rooms,
+            urgency=self.urgency,
+        )
+        return replace(scenario, cases=(*scenario.cases, case))
+
+
+@dataclass(frozen=True, slots=True)
+class RoomDown:
+    """A room takes nobody from an instant to another, or for the rest of the day; who is in it stays."""
+
+    room: str
+    start: datetime
+    end: datetime | None = None
+
+    def apply(self, scenario: Scenario) -> Scenario:
+        if not any(self.room == case.room or self.room in case.room_choice for case in scenario.cases):
+            raise SettingsError("room_down.room: no case of the scenario is in that room")
+        return _closed(scenario, self.room, ResourceKind.ROOM, self.start, self.end)
+
+
+@dataclass(frozen=True, slots=True)
+class PlacesClosed:
+    """Fewer places of a resource from an instant to another: PACU places, staff, ward beds, sets in sterilization.
+
+    The PACU of `pacu_places` is called "PACU".
+    """
+
+    resource: str
+    places: int
+    start: datetime
+    end: datetime | None = None
+
+    def apply(self, scenario: Scenario) -> Scenario:
+        told = {one.name: one for one in scenario.resources}
+        if self.resource == "PACU" and scenario.pacu_places is not None:
+            told.setdefault("PACU", ResourceInput("PACU", ResourceKind.PACU, scenario.pacu_places))
+        if self.resource not in told:
+            raise SettingsError("places_closed.resource: the scenario has none of that name")
+        return _with_resource(scenario, _fewer(told[self.resource], self.places, self.start, self.end))
+
+
+@dataclass(frozen=True, slots=True)
+class SlowTurnover:
+    """Every turnover takes `factor` times as long: few hands, or sterilization behind."""
+
+    factor: float
+
+    def apply(self, scenario: Scenario) -> Scenario:
+        if not self.factor > 0:
+            raise SettingsError("slow_turnover.factor must be above 0")
+        return replace(scenario, laws=tuple(self._slower(law) for law in scenario.laws))
+
+    def _slower(self, told: StageLaw) -> StageLaw:
+        if told.stage is not Stage.TURNOVER:
+            return told
+        law = told.law
+        return replace(
+            told, law=replace(law, loc=law.loc + math.log(self.factor), upper_min=law.upper_min * self.factor)
+        )
+
+
+HAZARDS: dict[str, type[Hazard]] = {
+    "late_start": LateStart,
+    "surgeon_late": SurgeonLate,
+    "longer_case": LongerCase,
+    "no_show": NoShow,
+    "not_fasted": NotFasted,
+    "cancellation": Cancellation,
+    "emergency": Emergency,
+    "room_down": RoomDown,
+    "places_closed": PlacesClosed,
+    "slow_turnover": SlowTurnover,
+}
+"""By the name that a scenario file gives them."""
+
+
+def _minutes(minutes: float) -> timedelta:
+    return timedelta(minutes=minutes)
+
+
+def _case(scenario: Scenario, key: str, hazard: str) -> CaseInput:
+    found = next((case for case in scenario.cases if case.key == key), None)
+    if found is None:
+        raise SettingsError(f"{hazard}.case: the scenario has no case of that key")
+    return found
+
+
+def _with_case(scenario: Scenario, changed: CaseInput) -> Scenario:
+    return replace(scenario, cases=tuple(changed if case.key == changed.key else case for case in scenario.cases))
+
+
+def _with_resource(scenario: Scenario, changed: ResourceInput) -> Scenario:
+    others = tuple(one for one in scenario.resources if one.name != changed.name)
+    return replace(scenario, resources=(*others, changed))
+
+
+def _closed(scenario: Scenario, name: str, kind: ResourceKind, start: datetime, end: datetime | None) -> Scenario:
+    """A room or a person of whom there is one is not there for a while."""
+    told = next((one for one in scenario.resources if one.name == name), ResourceInput(name, kind))
+    return _with_resource(scenario, _fewer(told, told.places, start, end))
+
+
+def _fewer(resource: ResourceInput, places: int, start: datetime, end: datetime | None) -> ResourceInput:
+    """The resource with some places less from start to end, whatever its shifts are."""
+    instants = {start, *(instant for instant, _ in resource.changes)} | ({end} if end is not None else set())
+
+    def at(instant: datetime) -> int:
+        number = next((n for i, n in sorted(resource.changes, reverse=True) if i <= instant), resource.places)
+        return max(number - places, 0) if start <= instant and (end is None or instant < end) else number
+
+    return replace(resource, changes=tuple((instant, at(instant)) for instant in sorted(instants)))
