@@ -90,10 +90,8 @@ def test_pacu_place_closed_blocks_a_room() -> None:
 
 def test_bed_blocked_holds_the_pacu() -> None:
     beds = ResourceInput("ward", ResourceKind.BED, 1)
-    scenario = two(resources=(beds,))
-    scenario = dataclasses.replace(
-        scenario, cases=tuple(dataclasses.replace(c, needs=("ward",)) for c in scenario.cases)
-    )
+    cases = tuple(dataclasses.replace(one, needs=("ward",)) for one in two().cases)
+    scenario = dataclasses.replace(two(), cases=cases, resources=(beds,))
     blocked = hz.PlacesClosed("ward", 1, at(6), at(12)).apply(scenario)
     assert hours(scenario, "c", Milestone.PACU_DISCHARGE) < 12
     assert hours(blocked, "c", Milestone.PACU_DISCHARGE) >= 12

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.errors import SimulationError
+
 try:
     import numba
 except ImportError:
@@ -16,7 +18,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 Ints = NDArray[np.int64]
 
 AVAILABLE = numba is not None
-FAULTS: tuple[type[Exception], ...] = (OSError, RuntimeError, AttributeError, TypeError, ValueError)
+FAULTS: tuple[type[Exception], ...] = (SimulationError, OSError, RuntimeError, AttributeError, TypeError, ValueError)
 """What making it ready can end in: no room on the disk, a stale cache, a compiler that doesn't know the processor."""
 if numba is not None:
     FAULTS = (*FAULTS, numba.core.errors.NumbaError)

@@ -1,8 +1,8 @@
 """What many futures say together: flat records, and summaries that hold in bounded memory.
 
 A large run goes by in parts of some hundred replications, each with the draws that the whole would have; of each only
-what the summary needs is kept: one instant a case and milestone, sums of waits: of 10,000 replications of a clinic's day
-some tens of megabytes.
+what the summary needs is kept: one instant a case and milestone, sums of waits: of 10,000 replications of a clinic's
+day some tens of megabytes.
 """
 
 from collections import defaultdict
