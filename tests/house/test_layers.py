@@ -60,7 +60,6 @@ def test_tree_keeps_its_layers(tree: Path) -> None:
         ("twin/durations/model.py", "import simpy", "one door: simpy"),
         ("api/worker.py", "import sqlalchemy", "one door: sqlmodel, sqlalchemy, alembic, psycopg"),
         ("twin/simulation/kernel.py", "import numba", "one door: numba"),
-        ("api/worker.py", "import sqlalchemy", "one door: sqlmodel, sqlalchemy"),
         ("fhir_adapters/dates.py", "import fhir.resources", "one door: fhir.resources"),
         ("twin/timebase.py", "import fastapi", "one door: fastapi"),
     ],
