@@ -223,8 +223,8 @@ class _Day:
         return named
 
     def _spared(self, path: CasePath, kind: ResourceKind) -> bool:
-        """The ICU replaces the PACU. Emergencies, and who is on the way already, may be out of the list's order: they go
-        past holding, else a full one could wait for somebody who waits for it."""
+        """The ICU replaces the PACU. Emergencies, and who is on the way already, may be out of the list's order: they
+        go past holding, else a full one could wait for somebody who waits for it."""
         if kind is ResourceKind.HOLDING:
             return path.sent or path.case.urgency is not None or bool(path.case.room_choice)
         in_icu = any(self.writer.kinds[self.writer.index[name]] is ResourceKind.ICU for name in path.case.needs)
