@@ -115,6 +115,20 @@ def suite(rng: Random) -> Scenario:
     return with_hazards(scenario, [hazard for _ in range(rng.randint(0, 3)) for hazard in _hazard(rng, scenario)])
 
 
+def open_suite(rng: Random) -> Scenario:
+    """A tight day on which nothing is closed and everybody comes: all can be done, however long it takes."""
+    scenario = suite(rng)
+    law = LogT.of_median(45, 0.3)
+    rooms = tuple(sorted({one.room for one in scenario.cases if one.room}))
+    urgent = [hz.Emergency(f"urgent {n}", at(11 + n / 4), 1, law, law, rooms) for n in range(2) if rooms]
+    calm = replace(
+        scenario,
+        cases=tuple(replace(one, no_show=0) for one in scenario.cases if not one.room_choice),
+        resources=tuple(replace(one, places=max(one.places, 1), changes=()) for one in scenario.resources),
+    )
+    return with_hazards(calm, urgent)
+
+
 def _some(rng: Random, kind: ResourceKind) -> list[ResourceInput]:
     if kind is ResourceKind.ROOM or rng.random() < 0.5:
         return []

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.programs import Programs, suite
+from tests.programs import Programs, open_suite, suite
 from twin.simulation import compiled, kernel, reference
 from twin.simulation.draws import Seconds
 from twin.simulation.lists import draw_plan
@@ -49,6 +49,15 @@ def test_any_suite(scenario: Scenario) -> None:
     for replication in range(instants.shape[1]):
         for resource in range(len(pathway.program.resources)):
             places_are_kept(pathway.program, instants[:, replication], resource)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(RANDOMS.map(open_suite))
+def test_nobody_is_lost(scenario: Scenario) -> None:
+    pathway = write(draw_plan(scenario))
+    instants = kernel.run(pathway.program, pathway.draws)
+    ends = [end - 1 for end in pathway.program.offsets[1:]]
+    assert (instants[ends] >= 0).all()
 
 
 def time_runs_on(program: Program, instants: Seconds) -> None:

@@ -216,14 +216,17 @@ class _Day:
             return [tuple(index[room] for room in rooms)] if rooms else []
         if kind is ResourceKind.SURGEON:
             return sorted([*named, *((index[person],) for person in path.team)])
-        if kind in FOR_ALL and not named and self.writer.of_kind[kind] and not self._spared(path, kind):
+        if kind in FOR_ALL and self._spared(path, kind):
+            return []
+        if kind in FOR_ALL and not named and self.writer.of_kind[kind]:
             return [self.writer.of_kind[kind]]
         return named
 
     def _spared(self, path: CasePath, kind: ResourceKind) -> bool:
-        """Emergencies go past holding: a full one would wait for them, and they for it. The ICU replaces the PACU."""
+        """The ICU replaces the PACU. Emergencies, and who is on the way already, may be out of the list's order: they
+        go past holding, else a full one could wait for somebody who waits for it."""
         if kind is ResourceKind.HOLDING:
-            return path.case.urgency is not None or bool(path.case.room_choice)
+            return path.sent or path.case.urgency is not None or bool(path.case.room_choice)
         in_icu = any(self.writer.kinds[self.writer.index[name]] is ResourceKind.ICU for name in path.case.needs)
         return in_icu and kind in (ResourceKind.PACU, ResourceKind.PACU_NURSE)
 
