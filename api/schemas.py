@@ -254,6 +254,8 @@ class Case(CaseSummary):
     stages: list[CaseStage]
     set_aside: list[SetAside]
     generated_at: Instant | None
+    why: str | None
+    """What its room time rests on, in one sentence; none once it is done, nor of past instants."""
 
 
 class DayDocument(_Answer):

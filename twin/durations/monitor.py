@@ -8,6 +8,7 @@ changes anything by itself.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from scipy import special
 
@@ -30,6 +31,8 @@ class Review:
     """Finished cases of the service when the bell rang."""
     case_id: str
     """The case that rang it."""
+    at: datetime | None = None
+    """When that case ended, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ class Monitor:
         stream = self.streams.get(service)
         return 1.0 if stream is None else stream.multiplier
 
-    def after(self, service: str, pit: float, case_id: str = "") -> "Monitor":
+    def after(self, service: str, pit: float, case_id: str = "", *, at: datetime | None = None) -> "Monitor":
         """One finished case more; `pit` is F(actual) of the band that was published, its multiplier included."""
         stream = self.streams.get(service, Stream())
         z = float(min(max(special.ndtri(pit), -_CLIP), _CLIP))
@@ -71,5 +74,5 @@ class Monitor:
         if rang:
             up = down = 0.0
         streams = {**self.streams, service: Stream(stream.n + 1, alpha, up, down)}
-        opened = (Review(service, rang, stream.n + 1, case_id),) if rang else ()
+        opened = (Review(service, rang, stream.n + 1, case_id, at),) if rang else ()
         return replace(self, streams=streams, reviews=self.reviews + opened)
