@@ -133,7 +133,10 @@ class LiveProgram:
         async with self._judging:
             known = self._cards.get(days)
             if known is None or monotonic() - known[0] > _CARD_S:
-                known = monotonic(), await judge(self._memory, self.worker.clock, days=days)
+                known = (
+                    monotonic(),
+                    await judge(self._memory, self.worker.clock, days=days, history=self.worker.history),
+                )
                 self._cards = {days: known}
             return known[1]
 

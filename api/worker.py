@@ -24,7 +24,7 @@ from twin.journal import Run
 from twin.prediction import MODEL
 from twin.prediction.habits import Habits, habits_of
 from twin.prediction.material import Orders, differs, orders_beside, orders_of, wanted_annotations
-from twin.prediction.models import Models, models_of
+from twin.prediction.models import History, Models, models_of
 from twin.prediction.predict import Issue, days_to_predict, result_hash, room_ends_of, scenario_of, timelines_of
 from twin.projections.ledger import Ledger, changed
 from twin.projections.places import places_of
@@ -125,6 +125,12 @@ class Worker:
     async def learn(self) -> bool:
         """Learn from all finished cases of the journal, where that is due; True where it was. Raises JournalError."""
         return await self._learner.learn(self._intake.position)
+
+    @property
+    def history(self) -> History | None:
+        """What was learned; None before the first time."""
+        known = self._learner.known
+        return known.history if known else None
 
     async def predict(self) -> Snapshot:
         """Fold the twins as they stand now, simulate, and publish a snapshot. SimulationError: the old one stands."""

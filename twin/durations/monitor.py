@@ -9,6 +9,7 @@ changes anything by itself.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Literal
 
 from scipy import special
 
@@ -25,8 +26,7 @@ class Review:
     """A service whose cases have become longer or shorter than predicted: somebody should look."""
 
     service: str
-    direction: str
-    """longer or shorter."""
+    direction: Literal["longer", "shorter"]
     cases: int
     """Finished cases of the service when the bell rang."""
     case_id: str
@@ -70,7 +70,7 @@ class Monitor:
         missed = not TARGET / 2 <= pit <= 1 - TARGET / 2
         alpha = min(max(stream.alpha + GAMMA * (TARGET - missed), _ALPHA[0]), _ALPHA[1])
         up, down = max(stream.up + z - _K, 0.0), max(stream.down - z - _K, 0.0)
-        rang = "longer" if up > _H else "shorter" if down > _H else None
+        rang: Literal["longer", "shorter"] | None = "longer" if up > _H else "shorter" if down > _H else None
         if rang:
             up = down = 0.0
         streams = {**self.streams, service: Stream(stream.n + 1, alpha, up, down)}
