@@ -19,6 +19,7 @@ from api.learning import Learned, Learner
 from api.parts import Counts, Parts
 from api.past import Memory
 from fhir_adapters.outcomes import WriteResult
+from twin.durations.stages import STAGE_LAWS
 from twin.facts import Fact, Horizon
 from twin.journal import Run
 from twin.prediction import MODEL
@@ -191,8 +192,9 @@ class Worker:
     def _known(self, suite: SuiteTwin, before: date | None, learned: Learned | None) -> tuple[Models, Habits]:
         cases = suite.cases.values()
         options = self.parts.settings.duration_options()
-        models = models_of(cases, options, before=before, history=learned.history if learned else None)
-        return models, habits_of(cases, before=before)
+        history = learned.history if learned else None
+        models = models_of(cases, options, before=before, history=history)
+        return models, habits_of(cases, before=before, laws=history.laws if history else STAGE_LAWS)
 
     async def _append_run(
         self,

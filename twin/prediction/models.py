@@ -8,7 +8,9 @@ from twin.durations.booked import booked_room_min, booked_surgical_min
 from twin.durations.case import CaseFeatures, FinishedCase
 from twin.durations.explain import explain
 from twin.durations.model import DurationModel
+from twin.durations.stages import STAGE_LAWS, StageLaw
 from twin.durations.watched import Watched
+from twin.prediction.habits import stage_laws_of
 from twin.projections.patient_twin import PatientTwin
 from twin.site import DurationOptions
 from twin.timebase import minutes_between
@@ -42,6 +44,8 @@ class History:
     before: date
     room: Watched
     surgical: Watched
+    laws: tuple[StageLaw, ...] = STAGE_LAWS
+    """Of the stages."""
 
 
 def history_of(twins: Iterable[PatientTwin], options: DurationOptions, *, before: date) -> History:
@@ -52,6 +56,7 @@ def history_of(twins: Iterable[PatientTwin], options: DurationOptions, *, before
         before,
         Watched.of_history(options, booked, _room_cases(done, options)),
         Watched.of_history(options, _acts_of(booked), _surgical_cases(done, options)),
+        stage_laws_of(done),
     )
 
 

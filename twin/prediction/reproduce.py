@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
+from twin.durations.stages import STAGE_LAWS
 from twin.prediction.habits import habits_of
 from twin.prediction.models import History, Models, models_of
 from twin.prediction.predict import Issue, days_to_predict, result_hash, room_ends_of, scenario_of, timelines_of
@@ -46,7 +47,7 @@ def remade(
     for day in days_to_predict(suite):
         before = None if day == suite.day else suite.day
         learned[day] = models_of(cases, durations, before=before, history=history)
-        habits = habits_of(cases, before=before)
+        habits = habits_of(cases, before=before, laws=history.laws if history else STAGE_LAWS)
         scenario = scenario_of(suite, day, learned[day], habits, site=site, options=simulation)
         if not scenario.cases:
             continue
