@@ -10,6 +10,17 @@ from twin.errors import JournalError
 from twin.timebase import Clock
 
 
+class Basis(BaseModel):
+    """What the finished cases of before were learned from."""
+
+    model_config = ConfigDict(frozen=True)
+
+    position: int
+    """Of the journal."""
+    at: datetime
+    """Site time; the days learned are those before it."""
+
+
 class Context(BaseModel):
     """Everything but the facts that a prediction depends on."""
 
@@ -25,6 +36,8 @@ class Context(BaseModel):
     """Wall time at which it was `anchor` on the site's clock; without an anchor it means nothing."""
     reading: str
     source: str
+    learned: Basis | None = None
+    """None: nothing but the days of the live twin."""
 
     def settings(self, now: Settings) -> Settings:
         """The settings of today with those of the run in their place."""
@@ -39,8 +52,8 @@ class Context(BaseModel):
 _NEVER = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
-def context_text(settings: Settings, clock: Clock, *, reading: str, source: str) -> str:
-    """The context as the journal keeps it: the same text for all runs of a program."""
+def context_text(settings: Settings, clock: Clock, *, reading: str, source: str, learned: Basis | None = None) -> str:
+    """The context as the journal keeps it: the same text for all runs of a program on a day."""
     return Context(
         site=settings.site,
         sync=settings.sync,
@@ -51,6 +64,7 @@ def context_text(settings: Settings, clock: Clock, *, reading: str, source: str)
         started=clock.started if clock.anchor else _NEVER,
         reading=reading,
         source=source,
+        learned=learned,
     ).model_dump_json()
 
 

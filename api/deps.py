@@ -1,14 +1,15 @@
 """What a route may know of the running program: a snapshot of the twins and how the feed is doing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import date, datetime
 from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 from prometheus_client import CollectorRegistry
 
 from api.schemas import DecisionGiven, DecisionKept, RecalibrationShown, ScoreCardShown
+from twin.prediction.models import Models
 from twin.projections.places import Places
 from twin.projections.suite_twin import SuiteTwin
 from twin.site import SiteOptions
@@ -44,6 +45,8 @@ class Snapshot:
     room_ends: Mapping[str, tuple[PredictedRoomEnd, ...]]
     """By room ref, one per block of the day."""
     run: RunInfo | None
+    models: Mapping[date, Models] = field(default_factory=dict)
+    """What is known of durations, by the day predicted; nothing of past snapshots."""
 
 
 @dataclass(frozen=True, slots=True)

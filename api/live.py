@@ -30,6 +30,8 @@ WAKE_GAP_S = 1.0
 """Between two readings, however many notifications come."""
 RETRY_S = 5.0
 """At most, until a reading that failed is tried again."""
+LEARN_S = 60.0
+"""Between two looks whether a new day's history is to be learned."""
 _CARD_S = 60.0
 """Wall seconds for which a score-card stands: reading the journal for it takes a while."""
 _SECONDS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300)
@@ -131,7 +133,10 @@ class LiveProgram:
         async with self._judging:
             known = self._cards.get(days)
             if known is None or monotonic() - known[0] > _CARD_S:
-                known = monotonic(), await judge(self._memory, self.worker.clock, days=days)
+                known = (
+                    monotonic(),
+                    await judge(self._memory, self.worker.clock, days=days, history=self.worker.history),
+                )
                 self._cards = {days: known}
             return known[1]
 
@@ -168,7 +173,7 @@ class LiveProgram:
         if self.worker.ledger.resources:
             self._changed.set()  # what the journal knows is shown, with its age, even where the server is away
         async with asyncio.TaskGroup() as tasks:
-            for loop in (self._read_on, self._predict_on, self._write_on, self._push_on):
+            for loop in (self._read_on, self._learn_on, self._predict_on, self._write_on, self._push_on):
                 tasks.create_task(loop())
 
     async def stand_still(self) -> None:
@@ -205,6 +210,13 @@ class LiveProgram:
             gap_s = min(WAKE_GAP_S, rest_s)
             await asyncio.sleep(gap_s)
             await _set_within(self.push.woken, rest_s - gap_s)
+
+    async def _learn_on(self) -> None:
+        """What is due is learned; predictions go on meanwhile with what is known."""
+        while not self._still:
+            if await self._round("learning", self.worker.learn()):
+                self._changed.set()
+            await _set_within(self._stands, LEARN_S)
 
     async def _push_on(self) -> None:
         while self.push.wanted and not self._still:

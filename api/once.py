@@ -74,6 +74,7 @@ async def run_once(settings: Settings, *, now: datetime | None, dry_run: bool) -
     async with worker_of(settings, clock) as worker:
         await worker.rebuild()
         counts = await worker.read_all()
+        await worker.learn()
         await worker.predict()
         report = _report(worker, counts)
         await _write(worker, report, dry_run=dry_run)

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from api.compose import memory_of
 from api.context import context_of
+from api.learning import history_at
 from api.past import Memory
 from api.settings import Settings
 from twin.errors import JournalError
@@ -65,6 +66,7 @@ class Reproduced:
         told = models.room.predict(models.features(twin))
         return {
             "based_on": list(timeline.based_on),
+            "why": models.why(twin),
             "room_time": {
                 "earlier_cases_of_the_procedure": told.procedure_cases,
                 "of_them_by_this_surgeon": told.pair_cases,
@@ -88,11 +90,8 @@ class Reproduced:
         ]
         for case_id, told in self.values()["cases"].items():
             room = told["room_time"]
-            booked = f"booked {room['booked_min']:.0f}" if room["booked_min"] else "nothing booked"
             lines.append(
-                f"{case_id}: {room['earlier_cases_of_the_procedure']} earlier cases of this procedure, "
-                f"{room['of_them_by_this_surgeon']} by this surgeon; typical {room['typical_min']} min "
-                f"({room['p10_min']} to {room['p90_min']}), {booked}"
+                f"{case_id}: {told['why']}; said {room['typical_min']} min ({room['p10_min']} to {room['p90_min']})"
             )
             lines += [f"  {stage['milestone']:<22} {stage['p50']}" for stage in told["stages"] if self.case_id]
         return "\n".join(lines)
@@ -125,13 +124,22 @@ def _reproduce(settings: Settings, run_id: str, case_id: str | None) -> Reproduc
         ledger, horizon = _ledger(memory, run, server, context.reading), then.horizon(run.at)
         ledger = without_strangers(without_past(ledger, horizon.first, site.timezone))
         suite = suite_twin(ledger, site, clock=clock, horizon=horizon, server=server, now=run.at)
+        memory_then = Memory(memory.journal, then, site, context.reading)
+        history = history_at(memory_then, clock, context.learned) if context.learned else None
     if case_id is not None:
         twin = suite.case(case_id)
         if twin is None:
             raise JournalError("the run knew no case of this id: `jumeau reproduce RUN --json` lists them")
         case_id = twin.case_id
     issue = Issue(run.id, context.source, run.at, then.material_options())
-    made = remade(suite, issue, site=site, durations=then.duration_options(), simulation=then.simulation_options())
+    made = remade(
+        suite,
+        issue,
+        site=site,
+        durations=then.duration_options(),
+        simulation=then.simulation_options(),
+        history=history,
+    )
     return Reproduced(run, made, suite, site.timezone, case_id)
 
 

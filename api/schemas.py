@@ -254,6 +254,8 @@ class Case(CaseSummary):
     stages: list[CaseStage]
     set_aside: list[SetAside]
     generated_at: Instant | None
+    why: str | None
+    """What its room time rests on, in one sentence; none once it is done, nor of past instants."""
 
 
 class DayDocument(_Answer):
@@ -302,6 +304,18 @@ class RoomLineShown(_Scored):
     """What always saying the share of late rooms would have scored."""
 
 
+class ReviewShown(_Scored):
+    """A service whose cases have become longer or shorter than predicted: somebody should look."""
+
+    service: str
+    direction: Literal["longer", "shorter"]
+    cases: int
+    """Finished cases of the service when it was noticed."""
+    case_id: str
+    """The case at which it was noticed."""
+    at: Instant
+
+
 class ScoreCardShown(_Scored):
     """Predictions of the last days against what happened. Lines by group, then by the group's value."""
 
@@ -312,6 +326,11 @@ class ScoreCardShown(_Scored):
     lines: dict[str, dict[str, LineShown]]
     rooms: dict[str, RoomLineShown]
     """By lead time in minutes."""
+    reviews: list[ReviewShown] = []
+    """Opened in these days, the newest first. They change nothing by themselves."""
+    multipliers: dict[str, Share] = {}
+    """By service: above 1, room times are predicted wider than the model has them, so that bands keep their coverage.
+    """
 
 
 class RecalibrationShown(_Answer):

@@ -2,26 +2,34 @@
 
 import asyncio
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
 
 from rich.table import Table
 
+from api.context import Basis
+from api.learning import history_at
 from api.past import Memory
-from api.schemas import ScoreCardShown
+from api.schemas import ReviewShown, ScoreCardShown
+from twin.durations.monitor import Monitor
 from twin.facts import Horizon
-from twin.prediction.score import ScoreCard, room_scores_of, score_card, scores_of
+from twin.prediction.models import History, models_of
+from twin.prediction.score import room_scores_of, score_card, scores_of
 from twin.projections.ledger import Ledger, fold
 from twin.projections.suite_twin import suite_twin
-from twin.timebase import Clock, day_start, site_date
+from twin.timebase import Clock, day_start, site_date, with_offset
 
 
-async def judge(memory: Memory, clock: Clock, *, days: int) -> ScoreCardShown:
-    """The score-card of the last days, from the journal alone. Raises JournalError."""
-    card = await asyncio.to_thread(_card, memory, clock, days)
-    return ScoreCardShown.model_validate(card).model_copy(update={"days": days})
+async def judge(memory: Memory, clock: Clock, *, days: int, history: History | None = None) -> ScoreCardShown:
+    """The score-card of the last days, from the journal alone. Raises JournalError.
+
+    `history`: what is known of the days before; None: it is learned for this, which takes seconds for a year.
+    """
+    return await asyncio.to_thread(_card, memory, clock, days, history)
 
 
-def _card(memory: Memory, clock: Clock, days: int) -> ScoreCard:
+def _card(memory: Memory, clock: Clock, days: int, history: History | None) -> ScoreCardShown:
     server, site, now = memory.settings.fhir.base_url, memory.site, clock.now()
     today = site_date(now, site.timezone)
     first = today - timedelta(days=days)
@@ -31,7 +39,29 @@ def _card(memory: Memory, clock: Clock, days: int) -> ScoreCard:
     since = day_start(first - timedelta(days=memory.settings.sync.ahead_days), site.timezone)
     scores = scores_of(suite.cases.values(), memory.journal.issued_timelines(server, since=since), upto=now)
     rooms = room_scores_of(suite, memory.journal.issued_room_ends(server, since=since), upto=now)
-    return score_card(scores, rooms)
+    history = history or history_at(memory, clock, Basis(position=memory.journal.position(), at=now))
+    models = models_of(suite.cases.values(), memory.settings.duration_options(), history=history)
+    shown = ScoreCardShown.model_validate(score_card(scores, rooms))
+    return shown.model_copy(update={"days": days, **_watched(models.room.monitor, since=first, zone=site.timezone)})
+
+
+def _watched(monitor: Monitor, *, since: date, zone: ZoneInfo) -> dict[str, Any]:
+    """The reviews opened since a day, the newest first, and the multipliers."""
+    opened = [
+        ReviewShown(
+            service=review.service,
+            direction=review.direction,
+            cases=review.cases,
+            case_id=review.case_id,
+            at=with_offset(review.at, zone).isoformat(timespec="seconds"),
+        )
+        for review in reversed(monitor.reviews)
+        if review.at and site_date(review.at, zone) >= since
+    ]
+    return {
+        "reviews": opened,
+        "multipliers": {service: stream.multiplier for service, stream in sorted(monitor.streams.items())},
+    }
 
 
 def tables(card: ScoreCardShown) -> Iterator[Table]:
@@ -46,4 +76,15 @@ def tables(card: ScoreCardShown) -> Iterator[Table]:
         table = Table("room ends late, minutes before", "n", "late", "Brier", "Brier of the base rate")
         for lead, told in card.rooms.items():
             table.add_row(lead, str(told.n), str(told.late), f"{told.brier:.3f}", f"{told.brier_base:.3f}")
+        yield table
+    moved = {service: ratio for service, ratio in card.multipliers.items() if round(ratio, 2) != 1}
+    if moved:
+        table = Table("service", "width of its room times", title_justify="left")
+        for service, ratio in moved.items():
+            table.add_row(service, f"x {ratio:.2f}")
+        yield table
+    if card.reviews:
+        table = Table("to be looked at", "room times", "since", "after cases", title_justify="left")
+        for review in card.reviews:
+            table.add_row(review.service, f"{review.direction} than said", review.at[:10], str(review.cases))
         yield table

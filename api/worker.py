@@ -15,14 +15,17 @@ import structlog
 from api.context import context_text
 from api.deps import Feed, RunInfo, Snapshot
 from api.intake import Intake
+from api.learning import Learned, Learner
 from api.parts import Counts, Parts
+from api.past import Memory
 from fhir_adapters.outcomes import WriteResult
+from twin.durations.stages import STAGE_LAWS
 from twin.facts import Fact, Horizon
 from twin.journal import Run
 from twin.prediction import MODEL
 from twin.prediction.habits import Habits, habits_of
 from twin.prediction.material import Orders, differs, orders_beside, orders_of, wanted_annotations
-from twin.prediction.models import Models, models_of
+from twin.prediction.models import History, Models, models_of
 from twin.prediction.predict import Issue, days_to_predict, result_hash, room_ends_of, scenario_of, timelines_of
 from twin.projections.ledger import Ledger, changed
 from twin.projections.places import places_of
@@ -75,7 +78,7 @@ class Worker:
         self._number = 0
         self._gone: dict[str, Fact] = {}
         """Newest versions of resources that a write didn't find: nothing is written until a read sees them again."""
-        self._context = context_text(parts.settings, clock, reading=parts.reading, source=parts.source)
+        self._learner = Learner(Memory(parts.journal, parts.settings, parts.site, parts.reading), clock)
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -120,44 +123,62 @@ class Worker:
 
     # --- twins and predictions ----------------------------------------------------------------------------------------
 
+    async def learn(self) -> bool:
+        """Learn from all finished cases of the journal, where that is due; True where it was. Raises JournalError."""
+        return await self._learner.learn(self._intake.position)
+
+    @property
+    def history(self) -> History | None:
+        """What was learned; None before the first time."""
+        known = self._learner.known
+        return known.history if known else None
+
     async def predict(self) -> Snapshot:
         """Fold the twins as they stand now, simulate, and publish a snapshot. SimulationError: the old one stands."""
         started = monotonic()
         covered = frozenset(self._intake.pending)
         position = self._intake.position
+        learned = self._learner.known
         suite = await self._intake.suite()
         run_id = uuid.uuid4().urn
         settings = self.parts.settings
         issue = Issue(run_id, self.parts.source, suite.now, settings.material_options())
         timelines: dict[str, PredictedTimeline] = {}
         room_ends: dict[str, tuple[PredictedRoomEnd, ...]] = {}
-        for day, futures in (await self._simulate(suite)).items():
+        models, all_futures = await self._simulate(suite, learned)
+        for day, futures in all_futures.items():
             zone = self.parts.site.timezone
             timelines.update(await asyncio.to_thread(timelines_of, suite, day, futures, issue, zone))
             if day == suite.day:
                 room_ends = room_ends_of(suite, futures, issue, zone)
         options = settings.simulation_options()
         info = RunInfo(run_id, suite.now, options.seed, options.replications, seconds=monotonic() - started)
-        await self._append_run(info, timelines, room_ends, position=position)
+        await self._append_run(info, timelines, room_ends, position=position, learned=learned)
         self._number += 1
         self._covered = covered
         places = places_of(self.ledger, self.parts.site)
-        self.snapshot = Snapshot(self._number, suite, places, timelines, room_ends, info)
+        self.snapshot = Snapshot(self._number, suite, places, timelines, room_ends, info, models)
         return self.snapshot
 
-    async def _simulate(self, suite: SuiteTwin) -> dict[date, Futures]:
-        """Futures of today and of the later days that have cases; a later day only when its input changed."""
+    async def _simulate(
+        self, suite: SuiteTwin, learned: Learned | None
+    ) -> tuple[dict[date, Models], dict[date, Futures]]:
+        """Of today and of the later days that have cases: what is known of durations, and the futures.
+
+        A later day is simulated only when its input changed.
+        """
         settings = self.parts.settings
         options = settings.simulation_options()
         found: dict[date, Futures] = {}
+        used: dict[date, Models] = {}
         known_by: dict[bool, tuple[Models, Habits]] = {}
         for day in days_to_predict(suite):
             before = None if day == suite.day else suite.day
             if (before is None) not in known_by:
-                known_by[before is None] = await asyncio.to_thread(self._learned, suite, before)
-            models, habits = known_by[before is None]
+                known_by[before is None] = await asyncio.to_thread(self._known, suite, before, learned)
+            used[day], habits = known_by[before is None]
             scenario = await asyncio.to_thread(
-                scenario_of, suite, day, models, habits, site=self.parts.site, options=options
+                scenario_of, suite, day, used[day], habits, site=self.parts.site, options=options
             )
             if not scenario.cases:
                 continue
@@ -166,12 +187,14 @@ class Worker:
             found[day] = known[1] if known and known[0] == key else await self.parts.simulation.run(scenario)
             self._futures[day] = (key, found[day])
         self._futures = {day: kept for day, kept in self._futures.items() if day in found}
-        return found
+        return used, found
 
-    def _learned(self, suite: SuiteTwin, before: date | None) -> tuple[Models, Habits]:
+    def _known(self, suite: SuiteTwin, before: date | None, learned: Learned | None) -> tuple[Models, Habits]:
         cases = suite.cases.values()
         options = self.parts.settings.duration_options()
-        return models_of(cases, options, before=before), habits_of(cases, before=before)
+        history = learned.history if learned else None
+        models = models_of(cases, options, before=before, history=history)
+        return models, habits_of(cases, before=before, laws=history.laws if history else STAGE_LAWS)
 
     async def _append_run(
         self,
@@ -180,9 +203,11 @@ class Worker:
         room_ends: Mapping[str, tuple[PredictedRoomEnd, ...]],
         *,
         position: int,
+        learned: Learned | None,
     ) -> None:
         """A run is a row; of its predictions those that moved materially are kept, the others can be made again."""
-        options = self.parts.settings.material_options()
+        parts = self.parts
+        options = parts.settings.material_options()
         made = {case_id: Annotation(timeline=timeline) for case_id, timeline in timelines.items()}
         made |= {ref: Annotation(room_ends=ends) for ref, ends in room_ends.items()}
         moved = {
@@ -196,15 +221,21 @@ class Worker:
             at=info.at,
             seed=info.seed,
             replications=info.replications,
-            code_version=self.parts.code_version,
+            code_version=parts.code_version,
             wall_at=wall_now(),
             model=MODEL,
             result_hash=result_hash(timelines, room_ends),
             position=position,
-            context=self._context,
+            context=context_text(
+                parts.settings,
+                self.clock,
+                reading=parts.reading,
+                source=parts.source,
+                learned=learned.basis if learned else None,
+            ),
         )
         await asyncio.to_thread(
-            self.parts.journal.append_run,
+            parts.journal.append_run,
             self.server,
             run,
             {case_id: timeline for case_id, timeline in timelines.items() if case_id in moved},

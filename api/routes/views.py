@@ -156,7 +156,12 @@ class View:
                 for stamp in twin.times.set_aside
             ],
             generated_at=self.maybe(timeline.generated_at if timeline else None),
+            why=self._why(twin) if timeline else None,
         )
+
+    def _why(self, twin: PatientTwin) -> str | None:
+        models = self.snapshot.models.get(max(twin.day, self.snapshot.suite.day))
+        return models.why(twin) if models else None
 
     def timeline(self, twin: PatientTwin) -> schemas.Timeline:
         """The milestones of a case, and what signs their prediction."""

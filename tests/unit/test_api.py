@@ -19,7 +19,9 @@ from tests.unit.api_world import (
     suite_of,
     visit,
 )
+from twin.prediction.models import models_of
 from twin.projections.cases import case_id
+from twin.site import DurationOptions
 
 
 async def _json(path: str, program: ShownProgram | None = None) -> object:
@@ -199,6 +201,18 @@ async def test_case_tells_how_times_are_known() -> None:
     assert case["resources"]["appointment"] == case["carrier"] == "Appointment/a2"
     assert case["team"] == [{"ref": "Practitioner/s1", "role": "surgeon"}]
     assert case["room_name"] == "Salle 1"
+
+
+async def test_case_says_why() -> None:
+    """Where something is predicted; not of what is over."""
+    shown = snapshot()
+    models = models_of(shown.suite.cases.values(), DurationOptions())
+    program = ShownProgram(replace(shown, models={shown.suite.day: models}))
+    told = [await _json(f"/cases/{_id(name)}", program) for name in ("a1", "a3")]
+    said = [case["why"] for case in told if isinstance(case, dict)]
+    assert said[0] is None
+    assert said[1] is not None
+    assert "booked" in said[1]
 
 
 async def test_stamp_of_the_future_is_set_aside() -> None:

@@ -65,6 +65,14 @@ async def test_fault_of_ours_ends_a_round_only(server: Stranger) -> None:
     assert "Error at" in failing
 
 
+async def test_history_is_learned_meanwhile(server: Stranger) -> None:
+    async with living(server.url) as program:
+        assert await program.newer(0, 60) is not None
+        await eventually(lambda: program.worker.history is not None)
+        assert program.worker.history is not None
+        assert program.worker.history.before < program.worker.clock.now().date()
+
+
 async def test_stop_is_prompt_with_nothing_to_write(server: Stranger) -> None:
     async with living(server.url) as program:
         await program.newer(0, 60)

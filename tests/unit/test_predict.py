@@ -7,7 +7,8 @@ import pytest
 
 from fixtures.clinic.day import generate_day
 from tests.world import DAY, PARIS, SITE, SOURCE, Json, World, act, at, booking, said, stay
-from twin.prediction.habits import habits_of, unrecorded_by
+from twin.durations.stages import STAGE_LAWS
+from twin.prediction.habits import habits_of, stage_laws_of, unrecorded_by
 from twin.prediction.models import Models, models_of
 from twin.prediction.predict import (
     Issue,
@@ -16,6 +17,8 @@ from twin.prediction.predict import (
     scenario_of,
     timelines_of,
 )
+from twin.projections.patient_twin import PatientTwin
+from twin.projections.stamps import Actual, Times
 from twin.projections.suite_twin import SuiteTwin
 from twin.simulation.replications import simulate
 from twin.simulation.scenario import Scenario
@@ -300,3 +303,34 @@ def test_person_in_two_rooms_at_once_holds_nobody_up() -> None:
 
     assert team("", "") == [(), ()]
     assert team("chirurgien", "chirurgien") == [("Practitioner/x",), ("Practitioner/x",)]
+
+
+def _actual(milestone: Milestone, after_min: int) -> Actual:
+    moment = at("08:00") + timedelta(minutes=after_min)
+    return Actual(milestone, moment, Provenance.EXPLICIT, "Encounter/e", moment)
+
+
+def medians(minutes: int, cases: int = 40) -> dict[Stage, float]:
+    """Typical minutes by stage where `cases` finished cases took so long from entry to incision, without a stamp
+    between, and twice as long in the recovery room."""
+    reached = (
+        _actual(Milestone.PATIENT_IN_ROOM, 0),
+        _actual(Milestone.INCISION, minutes),
+        _actual(Milestone.PATIENT_OUT_OF_ROOM, 90),
+        _actual(Milestone.PACU_ARRIVAL, 95),
+        _actual(Milestone.PACU_DISCHARGE, 95 + 2 * minutes),
+    )
+    case = PatientTwin("c", "s", CaseStatus.DONE, DAY, times=Times(reached))
+    return {law.stage: law.law.median for law in stage_laws_of([case] * cases)}
+
+
+def test_stages_as_the_hospital_takes_them() -> None:
+    """Stages without a stamp between them keep their shares; what nobody stamps stays as it is."""
+    default = {law.stage: law.law.median for law in STAGE_LAWS}
+    usual, long, few = medians(26), medians(52), medians(52, cases=9)
+    for stage in (Stage.INDUCTION, Stage.LEAD_IN):
+        assert usual[stage] == pytest.approx(default[stage], rel=0.05)
+        assert 1.5 < long[stage] / default[stage] < 2.0
+    assert long[Stage.PACU] / usual[Stage.PACU] == pytest.approx(2 ** (40 / 60), rel=0.01)
+    assert long[Stage.EMERGENCE] == default[Stage.EMERGENCE]
+    assert few == default

@@ -3,12 +3,13 @@
 from api.compose import worker_of
 from api.past import Memory
 from api.schemas import ScoreCardShown
-from api.scoring import judge
+from api.scoring import judge, tables
 from api.settings import load
 from tests.unit.api_world import ShownProgram, api_of, snapshot
+from tests.unit.test_recalibrating import READING, lived
 from tests.unit.test_score import DONE, issued
-from tests.world import SERVER, World, at, booking
-from twin.journal import Run
+from tests.world import SERVER, SITE, World, at, booking
+from twin.journal import Journal, Run
 from twin.timebase import Clock
 
 
@@ -41,6 +42,23 @@ async def test_figures_are_rounded() -> None:
     line = (await judged()).model_dump(mode="json")["lines"]["all"]["all"]
     assert line["crps"] == round(line["crps"], 1)
     assert line["coverage"]["50"]["low"] == round(line["coverage"]["50"]["low"], 2)
+
+
+async def test_drift_is_shown_to_be_looked_at() -> None:
+    """Twelve days as booked, then twice as long: a review of these days, and not once they are over."""
+    later = [fact for fact in lived(22, minutes=200).facts if fact.key.last_updated > at("13T00:00")]
+    facts = [*lived(12, minutes=92).facts, *later]
+    settings = load(database_url=":memory:", fhir={"base_url": SERVER})
+    journal = Journal.open(":memory:", key_fingerprint="key")
+    journal.append_batch(SERVER, facts, [], {}, reading=READING, observed_at=at("11:00"))
+    memory = Memory(journal, settings, SITE, READING)
+    card = await judge(memory, Clock(wall=lambda: at("12:00")), days=30)
+    late = await judge(memory, Clock(wall=lambda: at("12:00")), days=2)
+    journal.close()
+    assert [(review.direction, review.at[:4]) for review in card.reviews] == [("longer", "2026")]
+    assert card.multipliers[card.reviews[0].service] > 1
+    assert (late.reviews, late.multipliers) == ([], card.multipliers)
+    assert [table.columns[0].header for table in tables(card)][-2:] == ["service", "to be looked at"]
 
 
 async def test_api_shows_the_card() -> None:

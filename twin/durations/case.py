@@ -26,3 +26,4 @@ class FinishedCase:
     features: CaseFeatures
     actual_min: float
     at: datetime | None = None
+    case_id: str = ""

@@ -8,6 +8,8 @@ changes anything by itself.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Literal
 
 from scipy import special
 
@@ -24,12 +26,13 @@ class Review:
     """A service whose cases have become longer or shorter than predicted: somebody should look."""
 
     service: str
-    direction: str
-    """longer or shorter."""
+    direction: Literal["longer", "shorter"]
     cases: int
     """Finished cases of the service when the bell rang."""
     case_id: str
     """The case that rang it."""
+    at: datetime | None = None
+    """When that case ended, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +63,16 @@ class Monitor:
         stream = self.streams.get(service)
         return 1.0 if stream is None else stream.multiplier
 
-    def after(self, service: str, pit: float, case_id: str = "") -> "Monitor":
+    def after(self, service: str, pit: float, case_id: str = "", *, at: datetime | None = None) -> "Monitor":
         """One finished case more; `pit` is F(actual) of the band that was published, its multiplier included."""
         stream = self.streams.get(service, Stream())
         z = float(min(max(special.ndtri(pit), -_CLIP), _CLIP))
         missed = not TARGET / 2 <= pit <= 1 - TARGET / 2
         alpha = min(max(stream.alpha + GAMMA * (TARGET - missed), _ALPHA[0]), _ALPHA[1])
         up, down = max(stream.up + z - _K, 0.0), max(stream.down - z - _K, 0.0)
-        rang = "longer" if up > _H else "shorter" if down > _H else None
+        rang: Literal["longer", "shorter"] | None = "longer" if up > _H else "shorter" if down > _H else None
         if rang:
             up = down = 0.0
         streams = {**self.streams, service: Stream(stream.n + 1, alpha, up, down)}
-        opened = (Review(service, rang, stream.n + 1, case_id),) if rang else ()
+        opened = (Review(service, rang, stream.n + 1, case_id, at),) if rang else ()
         return replace(self, streams=streams, reviews=self.reviews + opened)

@@ -1,22 +1,46 @@
-"""How the hospital works, as its own records tell: what it stamps, and how long it takes between two cases."""
+"""How the hospital works, as its own records tell: what it stamps, how long the stages and the turnover take."""
 
+import math
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import cache
 from itertools import pairwise
 
+import numpy as np
+
 from twin.durations.distribution import LogT
-from twin.durations.stages import STAGE_LAWS, StageLaw
+from twin.durations.stages import STAGE_LAWS, StageLaw, stage_law
 from twin.projections.patient_twin import PatientTwin
 from twin.timebase import minutes_between
-from twin.vocabulary import ROOM_MILESTONES, Milestone, Stage
+from twin.vocabulary import ROOM_MILESTONES, CareSetting, CaseStatus, Milestone, Provenance, Stage
 
 TURNOVER_MIN = (5.0, 60.0)
 """A longer gap is idle time, not turnover; a shorter one is two stamps of one case."""
 _PRIOR_GAPS = 5
 """Cases' worth of information in the default turnover, and in the gaps that the hospital books."""
+
+_PRIOR_STAGES = 20
+"""Cases' worth of information in the default median of a stage (guess)."""
+_LEAST_STAGES = 10
+"""Fewer cases with both stamps of a stage, and it is learned together with its neighbour."""
+_LEAST_MIN, _MOST_MIN = 0.5, 24 * 60.0
+"""A shorter stage is two stamps made at once, a longer one a stamp forgotten."""
+
+_INDUCED = (Milestone.PATIENT_IN_ROOM, Milestone.INCISION, (Stage.INDUCTION, Stage.LEAD_IN))
+_RECOVERED = (Milestone.PACU_ARRIVAL, Milestone.PACU_DISCHARGE, (Stage.PACU, Stage.PACU_BOARDING))
+_Stretch = tuple[Milestone, Milestone, tuple[Stage, ...]]
+_STRETCHES: dict[Stage, tuple[_Stretch, ...]] = {
+    Stage.INDUCTION: ((Milestone.PATIENT_IN_ROOM, Milestone.ANESTHESIA_READY, (Stage.INDUCTION,)), _INDUCED),
+    Stage.LEAD_IN: ((Milestone.ANESTHESIA_READY, Milestone.INCISION, (Stage.LEAD_IN,)), _INDUCED),
+    Stage.CLOSURE: ((Milestone.CLOSURE_START, Milestone.PROCEDURE_FINISH, (Stage.CLOSURE,)),),
+    Stage.EMERGENCE: ((Milestone.PROCEDURE_FINISH, Milestone.PATIENT_OUT_OF_ROOM, (Stage.EMERGENCE,)),),
+    Stage.PACU: ((Milestone.PACU_ARRIVAL, Milestone.PACU_READY, (Stage.PACU,)), _RECOVERED),
+    Stage.PACU_BOARDING: ((Milestone.PACU_READY, Milestone.PACU_DISCHARGE, (Stage.PACU_BOARDING,)), _RECOVERED),
+}
+"""Where a stage is seen: between which stamps, and what else lies between them; the finest first."""
 
 _Span = tuple[datetime | None, datetime | None]
 
@@ -32,12 +56,56 @@ class Habits:
     laws: tuple[StageLaw, ...] = STAGE_LAWS
 
 
-def habits_of(twins: Iterable[PatientTwin], *, before: date | None = None) -> Habits:
+def habits_of(
+    twins: Iterable[PatientTwin], *, before: date | None = None, laws: tuple[StageLaw, ...] = STAGE_LAWS
+) -> Habits:
     """Of all live cases; `before`: of another day, by what was seen before a day. There nothing has begun, so that a
-    missing stamp says nothing anyway."""
+    missing stamp says nothing anyway. `laws`: of the stages but the turnover."""
     live = [twin for twin in twins if twin.live]
     seen = live if before is None else [twin for twin in live if twin.day < before]
-    return Habits(unrecorded_by(live) if before is None else (), _laws(live, seen))
+    return Habits(unrecorded_by(live) if before is None else (), _with_turnover(laws, live, seen))
+
+
+def stage_laws_of(twins: Iterable[PatientTwin]) -> tuple[StageLaw, ...]:
+    """The default laws, each median pulled towards what the finished cases took.
+
+    ln of a median moves by n/(n + 20) of the median of ln(minutes/default). The spread stays. Stages without stamps of
+    their own move with their neighbour's. Of cases long over: those of today that are finished are the short ones.
+    """
+    done = [twin for twin in twins if twin.status is CaseStatus.DONE]
+    told = {stage: _log_ratio(done, stretches) for stage, stretches in _STRETCHES.items()}
+    return tuple(
+        replace(each, law=replace(each.law, loc=each.law.loc + told.get(each.stage, 0.0))) for each in STAGE_LAWS
+    )
+
+
+def _log_ratio(done: Sequence[PatientTwin], stretches: Sequence[_Stretch]) -> float:
+    for first, last, stages in stretches:
+        usual = _usual_min(stages)
+        ratios = [math.log(minutes / usual) for twin in done if (minutes := _minutes(twin, first, last)) is not None]
+        if len(ratios) >= _LEAST_STAGES:
+            return statistics.median(ratios) * len(ratios) / (len(ratios) + _PRIOR_STAGES)
+    return 0.0
+
+
+@cache
+def _usual_min(stages: tuple[Stage, ...]) -> float:
+    """The median of the default laws of some stages together: medians do not add."""
+    levels = (np.arange(200) + 0.5) / 200
+    laws = [stage_law(STAGE_LAWS, stage, CareSetting.UNKNOWN).law for stage in stages]
+    total = laws[0].ppf(levels)
+    for law in laws[1:]:
+        total = np.add.outer(total, law.ppf(levels)).ravel()
+    return float(np.median(total))
+
+
+def _minutes(twin: PatientTwin, first: Milestone, last: Milestone) -> float | None:
+    times = {actual.milestone: actual for actual in twin.times.reached}
+    start, end = times.get(first), times.get(last)
+    if start is None or end is None or Provenance.ESTIMATED in (start.provenance, end.provenance):
+        return None
+    minutes = minutes_between(start.at, end.at)
+    return minutes if _LEAST_MIN <= minutes <= _MOST_MIN else None
 
 
 def unrecorded_by(twins: Iterable[PatientTwin]) -> tuple[Milestone, ...]:
@@ -62,9 +130,11 @@ def _is_stamped(twin: PatientTwin, milestone: Milestone) -> bool:
     return any(twin.times.get(each) is not None for each in seen)
 
 
-def _laws(live: Sequence[PatientTwin], seen: Sequence[PatientTwin]) -> tuple[StageLaw, ...]:
-    """The default laws with this hospital's turnover: the default, pulled by the gaps it books and by those seen."""
-    default = next(law for law in STAGE_LAWS if law.stage is Stage.TURNOVER)
+def _with_turnover(
+    laws: tuple[StageLaw, ...], live: Sequence[PatientTwin], seen: Sequence[PatientTwin]
+) -> tuple[StageLaw, ...]:
+    """With this hospital's turnover: the default, pulled by the gaps it books and by those seen."""
+    default = next(law for law in laws if law.stage is Stage.TURNOVER)
     told = [default.law.median] * _PRIOR_GAPS
     booked = list(_gaps(live, lambda twin: (twin.planned_in, twin.planned_out)))
     if booked:
@@ -72,7 +142,7 @@ def _laws(live: Sequence[PatientTwin], seen: Sequence[PatientTwin]) -> tuple[Sta
     told += _gaps(seen, _stay)
     median = statistics.fmean(told)
     law = LogT.of_median(round(median, 1), default.law.scale, df=default.law.df, upper_min=default.law.upper_min)
-    return tuple(replace(each, law=law) if each.stage is Stage.TURNOVER else each for each in STAGE_LAWS)
+    return tuple(replace(each, law=law) if each.stage is Stage.TURNOVER else each for each in laws)
 
 
 def _stay(twin: PatientTwin) -> _Span:

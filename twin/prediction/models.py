@@ -1,12 +1,16 @@
-"""The duration models of the live twin: a fold of the horizon's finished cases, on the bookings as prior."""
+"""The duration models of the live twin: all finished cases of before, then those of these days, on the bookings."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
 from twin.durations.booked import booked_room_min, booked_surgical_min
 from twin.durations.case import CaseFeatures, FinishedCase
+from twin.durations.explain import explain
 from twin.durations.model import DurationModel
+from twin.durations.stages import STAGE_LAWS, StageLaw
+from twin.durations.watched import Watched
+from twin.prediction.habits import stage_laws_of
 from twin.projections.patient_twin import PatientTwin
 from twin.site import DurationOptions
 from twin.timebase import minutes_between
@@ -20,41 +24,106 @@ PLAUSIBLE_MIN = (5.0, 24 * 60.0)
 class Models:
     """Room time (wheels in to wheels out) and surgical time (incision to procedure finish), with their statistics."""
 
-    room: DurationModel
-    surgical: DurationModel
+    room: Watched
+    surgical: Watched
     options: DurationOptions
 
     def features(self, twin: PatientTwin) -> CaseFeatures:
         """What is known of a case before it is done, booked minutes as room time."""
-        return CaseFeatures(
-            procedure=twin.procedure.key,
-            surgeon=twin.surgeon(),
-            specialty=twin.specialty.key,
-            booked_min=booked_room_min(twin.booked_min, self.options.booked_interval),
-        )
+        return _features(twin, self.options)
+
+    def why(self, twin: PatientTwin) -> str:
+        """One sentence: the finished cases that the room time of a case rests on, and its booking."""
+        return explain(self.room.model, self.features(twin)).sentence
 
 
-def models_of(twins: Iterable[PatientTwin], options: DurationOptions, *, before: date | None = None) -> Models:
+@dataclass(frozen=True, slots=True)
+class History:
+    """What the finished cases of the days before `before` taught."""
+
+    before: date
+    room: Watched
+    surgical: Watched
+    laws: tuple[StageLaw, ...] = STAGE_LAWS
+    """Of the stages."""
+
+
+def history_of(twins: Iterable[PatientTwin], options: DurationOptions, *, before: date) -> History:
+    """Learn from every finished case of the days before one, under constants that they tell: a nightly step."""
+    known = [twin for twin in twins if twin.live and twin.day < before]
+    booked, done = _booked(known, options), finished_of(known)
+    return History(
+        before,
+        Watched.of_history(options, booked, _room_cases(done, options)),
+        Watched.of_history(options, _acts_of(booked), _surgical_cases(done, options)),
+        stage_laws_of(done),
+    )
+
+
+def models_of(
+    twins: Iterable[PatientTwin],
+    options: DurationOptions,
+    *,
+    before: date | None = None,
+    history: History | None = None,
+) -> Models:
     """Learn from every finished case with well known times, in the order in which they finished.
 
-    `before` leaves out what finished on that day or later: what is said of other days then stands still during the day.
+    `history` has those of its days already. `before` leaves out what finished on that day or later: what is said of
+    other days then stands still during the day.
     """
     known = [twin for twin in twins if twin.live]
-    booked = [
-        minutes for twin in known if (minutes := booked_room_min(twin.booked_min, options.booked_interval)) is not None
-    ]
-    surgical = [minutes for room in booked if (minutes := booked_surgical_min(room)) is not None]
-    models = Models(
-        DurationModel.without_history(options, booked), DurationModel.without_history(options, surgical), options
+    booked = _booked(known, options)
+    done = finished_of(
+        twin
+        for twin in known
+        if (before is None or twin.day < before) and (history is None or twin.day >= history.before)
     )
-    done = finished_of(twin for twin in known if before is None or twin.day < before)
-    room = [FinishedCase(models.features(twin), length) for twin in done if (length := room_min(twin)) is not None]
-    act = [
-        FinishedCase(_surgical(models.features(twin)), length)
+    room = _start(history.room if history else None, booked, options)
+    surgical = _start(history.surgical if history else None, _acts_of(booked), options)
+    return Models(room.after(_room_cases(done, options)), surgical.after(_surgical_cases(done, options)), options)
+
+
+def _start(learned: Watched | None, booked: Sequence[float], options: DurationOptions) -> Watched:
+    """What was learned; where that is nothing, the bookings of these days."""
+    if learned is not None and learned.model.tallies:
+        return learned
+    return Watched(DurationModel.without_history(options, booked))
+
+
+def _features(twin: PatientTwin, options: DurationOptions) -> CaseFeatures:
+    return CaseFeatures(
+        procedure=twin.procedure.key,
+        surgeon=twin.surgeon(),
+        specialty=twin.specialty.key,
+        booked_min=booked_room_min(twin.booked_min, options.booked_interval),
+    )
+
+
+def _booked(twins: Iterable[PatientTwin], options: DurationOptions) -> list[float]:
+    """Booked minutes as room time."""
+    told = (booked_room_min(twin.booked_min, options.booked_interval) for twin in twins)
+    return [minutes for minutes in told if minutes is not None]
+
+
+def _acts_of(booked: Iterable[float]) -> list[float]:
+    return [minutes for room in booked if (minutes := booked_surgical_min(room)) is not None]
+
+
+def _room_cases(done: Iterable[PatientTwin], options: DurationOptions) -> list[FinishedCase]:
+    return [
+        FinishedCase(_features(twin, options), length, ended(twin), twin.case_id)
+        for twin in done
+        if (length := room_min(twin)) is not None
+    ]
+
+
+def _surgical_cases(done: Iterable[PatientTwin], options: DurationOptions) -> list[FinishedCase]:
+    return [
+        FinishedCase(_surgical(_features(twin, options)), length, ended(twin), twin.case_id)
         for twin in done
         if (length := _length(twin, Milestone.INCISION, Milestone.PROCEDURE_FINISH)) is not None
     ]
-    return Models(models.room.learn_all(room), models.surgical.learn_all(act), options)
 
 
 def finished_of(twins: Iterable[PatientTwin]) -> list[PatientTwin]:

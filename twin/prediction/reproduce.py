@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
+from twin.durations.stages import STAGE_LAWS
 from twin.prediction.habits import habits_of
-from twin.prediction.models import Models, models_of
+from twin.prediction.models import History, Models, models_of
 from twin.prediction.predict import Issue, days_to_predict, result_hash, room_ends_of, scenario_of, timelines_of
 from twin.projections.suite_twin import SuiteTwin
 from twin.simulation.replications import simulate
@@ -30,7 +31,13 @@ class Remade:
 
 
 def remade(
-    suite: SuiteTwin, issue: Issue, *, site: SiteOptions, durations: DurationOptions, simulation: SimulationOptions
+    suite: SuiteTwin,
+    issue: Issue,
+    *,
+    site: SiteOptions,
+    durations: DurationOptions,
+    simulation: SimulationOptions,
+    history: History | None = None,
 ) -> Remade:
     """Learn, simulate and predict as the run did. Raises SimulationError."""
     timelines: dict[str, PredictedTimeline] = {}
@@ -39,8 +46,8 @@ def remade(
     cases = suite.cases.values()
     for day in days_to_predict(suite):
         before = None if day == suite.day else suite.day
-        learned[day] = models_of(cases, durations, before=before)
-        habits = habits_of(cases, before=before)
+        learned[day] = models_of(cases, durations, before=before, history=history)
+        habits = habits_of(cases, before=before, laws=history.laws if history else STAGE_LAWS)
         scenario = scenario_of(suite, day, learned[day], habits, site=site, options=simulation)
         if not scenario.cases:
             continue
