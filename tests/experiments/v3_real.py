@@ -44,7 +44,7 @@ def figures(seed: int) -> list[Figure]:
     full = compare(history_of(table, Columns(MAPPED, KNOWN_BEFORE)), Plan(seed=seed))
     model, challenger = plain.methods["model"], full.methods["challenger"]
     return [
-        Figure("V3", f"MAE, booked (n = {plain.n}, no mark)", plain.methods["booked"].mae),
+        Figure("V3", f"MAE, booked (n = {plain.n})", plain.methods["booked"].mae),
         Figure("V3", "MAE, closed form", model.mae, high=45.5),
         Figure("V3", "cov80, closed form", model.cov80, 0.78, 0.86),
         Figure("V3", "MAE, closed form, patient known", full.methods["model"].mae, high=45.5),

@@ -40,7 +40,7 @@ def figures(seed: int) -> list[Figure]:
     late = looks[:, 0]
     twin, booked, law = (float(np.mean((looks[:, column] - late) ** 2)) for column in (1, 2, 3))
     return [
-        Figure("V9", f"room ends late, share (n = {len(looks)}, no mark)", float(late.mean())),
+        Figure("V9", f"room ends late, share (n = {len(looks)})", float(late.mean())),
         Figure("V9", "Brier of the twin", twin),
         Figure("V9", "Brier skill over the booked chain", 1 - twin / booked, low=0.40),
         Figure("V9", "Brier skill over booked x error law", 1 - twin / law, low=0.12),

@@ -21,6 +21,7 @@ from twin.errors import SettingsError
 LONGEST_LAG_MIN = 240.0
 """What is entered later, or that much too early, is another day's work and no lag (guess)."""
 _CELLS = 512
+_SECOND_MIN = 1 / 60
 _CHECK_P90S = 3.0
 
 
@@ -63,7 +64,9 @@ class UnrecordedEnd:
         """
         p = np.asarray(p, dtype=np.float64)
         share = self.probability
-        running = self._elapsed + self.law.residual_ppf(np.clip((p - share) / max(1 - share, 1e-12), 0, 1), self._elapsed)
+        running = self._elapsed + self.law.residual_ppf(
+            np.clip((p - share) / max(1 - share, 1e-12), 0, 1), self._elapsed
+        )
         if share == 0:
             return np.asarray(running)
         at, mass = self._ended
@@ -84,7 +87,7 @@ class UnrecordedEnd:
 
     def _kept(self, age: Floats) -> Floats:
         """By cell: the mean of e^(-age/m), the share of its ends that are not recorded yet."""
-        if self.lag_min == 0 or self._elapsed == 0:
+        if min(self.lag_min, self._elapsed) < _SECOND_MIN:
             return np.zeros(_CELLS)
         with np.errstate(under="ignore"):
             left = np.exp(-age / self.lag_min)
