@@ -84,7 +84,8 @@ def document(figures: Sequence[Figure], seed: int) -> str:
     parts = [
         "# Experiments\n",
         f"Written by `make experiments` (`python -m tests.experiments --seed {seed}`); do not edit. G0 is a pinned",
-        "generator of a clinic's year that is not the model (`tests/experiments/g0.py`); V3 is on real cases; V6 and V9",
+        "generator of a clinic's year that is not the model (`tests/experiments/g0.py`); V3 is on real cases; V6 and "
+        "V9",
         "are on 60 days of room lists of G0's cases (`tests/experiments/room_days.py`).\n",
     ]
     for name, title in NAMES.items():
