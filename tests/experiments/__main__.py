@@ -74,7 +74,7 @@ def _first(seed: int) -> Run:
 
 def _lines(figures: Sequence[Figure]) -> str:
     return "".join(
-        f"{each.experiment} {each.what:<48} {each.value:>8.3f}  {each.mark:<14} {'pass' if each.passed else 'FAIL'}\n"
+        f"{each.experiment} {each.what:<52} {each.value:>8.3f}  {each.mark:<14} {'pass' if each.passed else 'FAIL'}\n"
         for each in figures
     )
 
