@@ -12,7 +12,7 @@ PATH = "/day"
 class DayInFront:
     """Answers GET /day from the newest encoding, 304 where the page has it. Pure ASGI, inside the guard.
 
-    All else, and the time before the first snapshot, is left to the routes.
+    All else (a past instant is asked for in the query), and the time before the first snapshot, is left to the routes.
     """
 
     def __init__(self, app: ASGIApp, program: Program, documents: DayDocuments) -> None:
@@ -24,7 +24,7 @@ class DayInFront:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         snapshot = self._program.snapshot if scope["type"] == "http" and scope["path"] == PATH else None
-        if snapshot is None or scope["method"] != "GET":
+        if snapshot is None or scope["method"] != "GET" or scope["query_string"]:
             await self._app(scope, receive, send)
             return
         document = self._documents.of(self._program, snapshot)

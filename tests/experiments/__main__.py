@@ -15,7 +15,9 @@ from tests.experiments import (
     v4_recalibration,
     v5_remaining,
     v6_late_stamps,
+    v7,
     v9_room_ends,
+    v10,
 )
 from tests.experiments.prequential import Run, run
 
@@ -28,7 +30,9 @@ NAMES = {
     "V4": "booking habits: told when wrong, silent when right",
     "V5": "time remaining of running cases",
     "V6": "late and wrong time stamps",
+    "V7": "the simulator against closed forms",
     "V9": "when rooms end, told at 9, 12 and 15 h of 60 days",
+    "V10": "common random numbers, 40 moves of one case",
 }
 
 
@@ -63,7 +67,9 @@ def _experiments(seed: int) -> dict[str, Callable[[], list[Figure]]]:
         "V4": lambda: v4_recalibration.figures(seed),
         "V5": lambda: v5_remaining.figures(first()),
         "V6": lambda: v6_late_stamps.figures(seed),
+        "V7": lambda: v7.figures(seed),
         "V9": lambda: v9_room_ends.figures(seed),
+        "V10": lambda: v10.figures(seed),
     }
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from tests.experiments import Figure
 from tests.simulation_days import suite_day
 from twin.simulation import kernel
 from twin.simulation.draws import Seconds
@@ -32,9 +33,14 @@ def run(seed: int) -> dict[str, float]:
     }
 
 
-def passes(found: dict[str, float]) -> bool:
-    """MODEL's limits."""
-    return found["median"] >= 8 and found["minimum"] >= 4 and found["repeats"] == 1
+def figures(seed: int) -> list[Figure]:
+    """MODEL's marks on the variance ratios."""
+    found = run(seed)
+    return [
+        Figure("V10", "common random numbers, variance ratio, median", found["median"], low=8.0),
+        Figure("V10", "common random numbers, variance ratio, minimum", found["minimum"], low=4.0),
+        Figure("V10", "the same seed repeats itself (1: yes)", found["repeats"], low=1.0),
+    ]
 
 
 def one_move(scenario: Scenario, rng: random.Random) -> Scenario:
