@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import partial
 
 import structlog
 
@@ -78,6 +79,7 @@ class Worker:
         self._number = 0
         self._gone: dict[str, Fact] = {}
         """Newest versions of resources that a write didn't find: nothing is written until a read sees them again."""
+        self._context = partial(context_text, parts.settings, clock, reading=parts.reading, source=parts.source)
         self._learner = Learner(Memory(parts.journal, parts.settings, parts.site, parts.reading), clock)
 
     # --- reading ------------------------------------------------------------------------------------------------------
@@ -226,13 +228,7 @@ class Worker:
             model=MODEL,
             result_hash=result_hash(timelines, room_ends),
             position=position,
-            context=context_text(
-                parts.settings,
-                self.clock,
-                reading=parts.reading,
-                source=parts.source,
-                learned=learned.basis if learned else None,
-            ),
+            context=self._context(learned=learned.basis if learned else None),
         )
         await asyncio.to_thread(
             parts.journal.append_run,

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -242,10 +243,17 @@ def _weights(model: DurationModel, batch: Batch, learned: Mask) -> tuple[Floats,
 
 def _in_order(instants: list[datetime], model: DurationModel) -> tuple[Floats, DurationModel]:
     """The same for a whole history, every case of it dated."""
-    first, half_life = instants[0], model.options.half_life_days
-    days = [(at - first).total_seconds() / DAY_S for at in instants]
-    weights = [math.exp2(min(max(each, 0.0) / half_life, MOST_HALF_LIVES)) for each in days]
-    return grains_of(np.array(weights)), replace(model, first_at=first, last_at=max(instants))
+    grown = _growth(tuple(instants), model.options.half_life_days)
+    return grown, replace(model, first_at=instants[0], last_at=max(instants))
+
+
+@lru_cache(maxsize=2)
+def _growth(instants: tuple[datetime, ...], half_life_days: float) -> Floats:
+    """Inflation at each instant since the first: the same for every set of constants that is tried on a history."""
+    days = [(at - instants[0]).total_seconds() / DAY_S for at in instants]
+    weights = grains_of(np.array([math.exp2(min(max(each, 0.0) / half_life_days, MOST_HALF_LIVES)) for each in days]))
+    weights.flags.writeable = False
+    return weights
 
 
 def _grown(
