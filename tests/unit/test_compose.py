@@ -1,0 +1,16 @@
+"""What a process must find again of the one before it."""
+
+import os
+import subprocess
+import sys
+
+
+def reading(hash_seed: str) -> str:
+    code = "from api.compose import _reading; from fhir_adapters.normalise import default_mapping as of; print(_reading(of()))"
+    environment = os.environ | {"PYTHONHASHSEED": hash_seed}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_reading_is_that_of_every_process() -> None:
+    assert len({reading(seed) for seed in ("0", "1", "2")}) == 1
