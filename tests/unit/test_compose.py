@@ -4,11 +4,16 @@ import os
 import subprocess
 import sys
 
+CODE = """
+from api.compose import _reading
+from fhir_adapters.normalise import default_mapping
+print(_reading(default_mapping()))
+"""
+
 
 def reading(hash_seed: str) -> str:
-    code = "from api.compose import _reading; from fhir_adapters.normalise import default_mapping as of; print(_reading(of()))"
     environment = os.environ | {"PYTHONHASHSEED": hash_seed}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", CODE], env=environment, capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 
