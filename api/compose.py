@@ -105,7 +105,8 @@ def _mapping(settings: Settings) -> Mapping:
 
 
 def _reading(mapping: Mapping) -> str:
-    return hashlib.blake2b(f"{READING_VERSION}|{mapping!r}".encode(), digest_size=8).hexdigest()
+    """The same in every process: facts of another reading are read anew."""
+    return hashlib.blake2b(f"{READING_VERSION}|".encode() + mapping.canonical(), digest_size=8).hexdigest()
 
 
 def _key(settings: Settings) -> bytes:

@@ -1,18 +1,17 @@
 """A folder of resources into the journal: `jumeau sync --from DIR`. Read, kept and forgotten piece by piece."""
 
 import asyncio
-import gc
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from api.compose import worker_of
+from api.garbage import uncollected
 from api.parts import Parts
 from api.settings import Settings
-from fhir_adapters import ndjson
+from fhir_adapters import file_links, ndjson
 from fhir_adapters.errors import BadSourceError
 from twin.facts import Fact, Quarantined
 from twin.timebase import monotonic, wall_now
@@ -79,10 +78,11 @@ def load_files(
     """
     started = monotonic()
     told = LoadReport(parts.settings.fhir.base_url)
+    own_base = file_links.OwnBase(told.server)
     done, total = 0, sum(path.stat().st_size for path in files)
-    with _without_collector():
+    with uncollected():  # looking for cycles took a quarter of the time
         for path in files:
-            for loaded in _pieces(parts, path):
+            for loaded in _pieces(parts, path, own_base):
                 parts.journal.append_batch(
                     told.server, loaded.facts, loaded.quarantined, {}, reading=parts.reading, observed_at=wall_now()
                 )
@@ -92,26 +92,16 @@ def load_files(
             done += path.stat().st_size
             progress(told.resources, done, total)
     told.seconds = monotonic() - started
+    if own_base.found:
+        told.notes.append(f"references to {own_base.found} were read as those of the settings' server (fhir.base_url)")
     return told
 
 
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Facts hold no cycles: looking for some took a quarter of the time."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
-
-
-def _pieces(parts: Parts, path: Path) -> Iterator[ndjson.Loaded]:
+def _pieces(parts: Parts, path: Path, own_base: file_links.OwnBase) -> Iterator[ndjson.Loaded]:
     """A file that can't be read to its end costs what is missing of it, not the others."""
     try:
         for chunk in ndjson.chunks_of(path):
-            yield from ndjson.read_chunk(parts.normaliser, chunk)
+            yield from ndjson.read_chunk(parts.normaliser, chunk, own_base)
     except BadSourceError as error:
         yield ndjson.Loaded(quarantined=[Quarantined(parts.settings.fhir.base_url, "", "", "", str(error))])
 

@@ -9,6 +9,7 @@
 | a line that is no JSON, not an object, or over 64 MiB | quarantined under its file and line |
 | a resource type that the twin doesn't read | counted under its name |
 | no lastUpdated | known since the file was written, so that loading it again changes nothing |
+| references that are no `Type/id` | as `file_links` tells |
 """
 
 import gzip
@@ -23,7 +24,7 @@ from typing import Any, BinaryIO, cast
 
 import msgspec
 
-from fhir_adapters import content, dates, links
+from fhir_adapters import content, dates, file_links, links
 from fhir_adapters.errors import BadAnswerError, BadSourceError
 from fhir_adapters.gathering import DELETED, entries
 from fhir_adapters.normalise import TYPES, Normaliser
@@ -68,6 +69,7 @@ class Loaded:
 
 
 class _Entry(msgspec.Struct, gc=False):
+    full_url: Any = msgspec.field(name="fullUrl", default=None)
     resource: msgspec.Raw = msgspec.Raw()
     request: Any = None
     response: Any = None
@@ -76,6 +78,11 @@ class _Entry(msgspec.Struct, gc=False):
 class _Bundle(msgspec.Struct):
     resource_type: str = msgspec.field(name="resourceType")
     entry: list[_Entry] = []
+
+
+class _Named(msgspec.Struct):
+    resource_type: str = msgspec.field(name="resourceType", default="")
+    id: str = ""
 
 
 def files_of(folder: Path) -> list[Path]:
@@ -132,13 +139,14 @@ def _grouped(texts: Iterable[tuple[int, bytes]], chunk_bytes: int) -> Iterator[t
         yield first, group
 
 
-def read_chunk(normaliser: Normaliser, chunk: Chunk) -> Iterator[Loaded]:
-    """What its texts assert, in pieces of a bounded size."""
+def read_chunk(normaliser: Normaliser, chunk: Chunk, own_base: file_links.OwnBase | None = None) -> Iterator[Loaded]:
+    """What its texts assert, in pieces of a bounded size. `own_base`: the same one for all files of a folder."""
+    own_base = own_base or file_links.OwnBase(normaliser.server)
     into = _Reading(normaliser, min(chunk.written_at, datetime.now(UTC)))
     for number, text in enumerate(chunk.texts, start=chunk.first):
         stripped = text.removeprefix(_BOM).strip() if number == 1 else text.strip()
         if stripped:
-            yield from into.take_text(stripped, f"{chunk.place} line {number}")
+            yield from into.take_text(own_base.relative(stripped), f"{chunk.place} line {number}")
     yield into.loaded
 
 
@@ -164,8 +172,9 @@ class _Reading:
                 self._refuse(f"{error} ({place})")
             return
         if isinstance(value, _Bundle):
+            ids = _ids(value.entry)
             for number, entry in enumerate(value.entry, start=1):
-                self._take_entry(entry, f"{place}, entry {number}")
+                self._take_entry(entry, ids, f"{place}, entry {number}")
                 yield from self._full(len(bytes(entry.resource)))
         elif isinstance(value, dict) and value.get("resourceType") == "Bundle":
             for number, entry in enumerate(entries(value), start=1):
@@ -179,14 +188,18 @@ class _Reading:
             yield self.loaded
             self.loaded, self._size = Loaded(), 0
 
-    def _take_entry(self, entry: _Entry, place: str) -> None:
+    def _take_entry(self, entry: _Entry, ids: dict[str, str], place: str) -> None:
         if bytes(entry.resource) in (b"", b"null"):
             self._gone(entry)
             return
         try:
-            self._take(content.parse(bytes(entry.resource)), place)
+            value = content.parse(file_links.resolved(bytes(entry.resource), ids))
         except BadAnswerError as error:
             self._refuse(f"{error} ({place})")
+            return
+        if isinstance(value, dict) and "id" not in value and entry.full_url in ids:
+            value["id"] = ids[entry.full_url].partition("/")[2]
+        self._take(value, place)
 
     def _take(self, value: object, place: str) -> None:
         if not isinstance(value, dict):
@@ -232,3 +245,17 @@ def _bundle(text: bytes) -> _Bundle | None:
     except (msgspec.MsgspecError, RecursionError):
         return None
     return found if found.resource_type == "Bundle" else None
+
+
+def _ids(entries: list[_Entry]) -> dict[str, str]:
+    """`Type/id` of the entries that are called by a URN."""
+    out = {}
+    for entry in entries:
+        if isinstance(entry.full_url, str) and entry.full_url.startswith("urn:"):
+            try:
+                named = msgspec.json.decode(bytes(entry.resource), type=_Named)
+            except msgspec.MsgspecError:
+                continue  # it is quarantined when it is read
+            if ref := file_links.ref_of(entry.full_url, named.resource_type, named.id):
+                out[entry.full_url] = ref
+    return out

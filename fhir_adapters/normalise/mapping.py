@@ -72,6 +72,10 @@ class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """What one path of one resource type means."""
         return tuple(entry for entry in self.milestone if entry.resource == resource and entry.path == path)
 
+    def canonical(self) -> bytes:
+        """The table as text, the same in every process; a `repr` of sets is not."""
+        return msgspec.json.encode(self, order="deterministic")
+
 
 @cache
 def default_mapping() -> Mapping:
