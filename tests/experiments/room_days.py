@@ -3,6 +3,7 @@
 A day's cases go by specialty and surgeon into rooms that are booked until the block ends. The first patient enters late
 by Gamma(1.2, 7 min); a later one when the room is restored (Gamma of CV 1/3, mean U(14, 28) by specialty; 20 min are
 booked), from 20 min before to 10 min after the booking at the earliest. Each case's law is that of the morning.
+Rooms only: no shared surgeon, no full recovery room, no emergency, nobody who does not come.
 """
 
 import math
