@@ -135,7 +135,8 @@ class Intake:
         await self._reconcile(batch, self._expected(horizon), counts)
         await self._read_referenced(counts, fresh=True)
         await self._read_schedules(horizon, counts)
-        self.ledger = await asyncio.to_thread(lambda: without_strangers(self._without_past(self.ledger)))
+        async with self._keeping:  # a write's own version may come meanwhile
+            self.ledger = await asyncio.to_thread(lambda: without_strangers(self._without_past(self.ledger)))
         self._read_now(counts)
         return counts
 
@@ -315,8 +316,9 @@ class Intake:
         ]
         if back:
             self._restored = True
-            await self._append(back, Batch())
-            self._fold(back)
+            async with self._keeping:
+                await self._append(back, Batch())
+                self._fold(back)
 
     def _is_behind(self, fact: Fact) -> bool:
         newest = self.ledger.resources[fact.key.ref].newest

@@ -26,6 +26,7 @@ class OwnBase:
         """`server`: the settings' base, whose references are understood anyway."""
         self._server = server.rstrip("/")
         self.found: str | None = None
+        """None before the first; empty where that is the settings' own."""
         self._pattern = _TO_BASE
 
     def relative(self, text: bytes) -> bytes:
@@ -34,15 +35,15 @@ class OwnBase:
             return text
         if self.found is None:
             self._find(text)
-        return text if self.found is None else self._pattern.sub(rb"\1", text)
+        return self._pattern.sub(rb"\1", text) if self.found else text
 
     def _find(self, text: bytes) -> None:
-        for match in _TO_BASE.finditer(text):
-            told = match[1].decode("utf-8", "replace")
-            if told.rstrip("/") != self._server:
-                self.found = told
-                self._pattern = re.compile(rb'("reference"\s*:\s*")' + re.escape(match[1]) + rb"/")
-                return
+        match = _TO_BASE.search(text)
+        if match is None:
+            return
+        told = match[1].decode("utf-8", "replace")
+        self.found = "" if told.rstrip("/") == self._server else told
+        self._pattern = re.compile(rb'("reference"\s*:\s*")' + re.escape(match[1]) + rb"/")
 
 
 def ref_of(full_url: str, kind: str, given: str) -> str:
