@@ -10,8 +10,6 @@ from api.past import Memory
 from api.schemas import ScoreCardShown
 from twin.facts import Horizon
 from twin.prediction.score import ScoreCard, room_scores_of, score_card, scores_of
-from twin.projections.ledger import Ledger, fold
-from twin.projections.suite_twin import suite_twin
 from twin.timebase import Clock, day_start, site_date
 
 
@@ -25,8 +23,7 @@ def _card(memory: Memory, clock: Clock, days: int) -> ScoreCard:
     server, site, now = memory.settings.fhir.base_url, memory.site, clock.now()
     today = site_date(now, site.timezone)
     first = today - timedelta(days=days)
-    ledger = fold(Ledger(), list(memory.journal.facts(server, reading=memory.reading)))
-    suite = suite_twin(ledger, site, clock=clock, horizon=Horizon(first, today), server=server)
+    suite = memory.suite(clock, Horizon(first, today))
     # A case of the first day may have been predicted for days before.
     since = day_start(first - timedelta(days=memory.settings.sync.ahead_days), site.timezone)
     scores = scores_of(suite.cases.values(), memory.journal.issued_timelines(server, since=since), upto=now)
