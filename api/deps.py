@@ -62,7 +62,7 @@ class Feed:
     quarantined: int
     """Entries that could not be read since the start."""
     writing: str
-    """off, annotate, or why writing stopped."""
+    """off, annotate, companion, or why writing stopped."""
     push: str = "off"
     """off, by hand, starting, active, or why the server doesn't tell its changes."""
 

@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 from api.deps import PAST, BusyError, RunInfo, Snapshot
 from api.garbage import uncollected
 from api.settings import Settings
+from twin.facts import Horizon
 from twin.journal import Journal
 from twin.projections.ledger import Ledger, fold
 from twin.projections.places import places_of
-from twin.projections.suite_twin import suite_twin
+from twin.projections.suite_twin import SuiteTwin, suite_twin
 from twin.site import SiteOptions
 from twin.timebase import Clock
 from twin.vocabulary import CaseStatus
@@ -32,6 +33,15 @@ class Memory:
     site: SiteOptions
     reading: str
 
+    def ledger(self, *, until: datetime | None = None) -> Ledger:
+        """Every fact of this server and reading, `until` a wall instant. Raises JournalError."""
+        return fold(Ledger(), self.journal.facts(self.settings.fhir.base_url, reading=self.reading, until=until))
+
+    def suite(self, clock: Clock, horizon: Horizon) -> SuiteTwin:
+        """The suite of a horizon as it is known now. Raises JournalError."""
+        server = self.settings.fhir.base_url
+        return suite_twin(self.ledger(), self.site, clock=clock, horizon=horizon, server=server)
+
     def at(self, instant: datetime, clock: Clock) -> Snapshot:
         """The twins and predictions as they were known at a site instant. Takes as long as a rebuild.
 
@@ -40,7 +50,7 @@ class Memory:
         server, horizon = self.settings.fhir.base_url, self.settings.horizon(instant)
         then = clock.standing_at(instant)
         wall = clock.wall_at(instant)
-        ledger = fold(Ledger(), self.journal.facts(server, reading=self.reading, until=wall))
+        ledger = self.ledger(until=wall)
         suite = suite_twin(ledger, self.site, clock=then, horizon=horizon, server=server)
         days = timedelta(days=(horizon.last - horizon.first).days + 1)
         told = self.journal.predictions(server, since=wall - days, until=wall)

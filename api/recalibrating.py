@@ -15,9 +15,7 @@ from twin.errors import JournalError, SettingsError
 from twin.facts import Horizon
 from twin.journal import Decision
 from twin.prediction.models import ended, finished_of, room_min
-from twin.projections.ledger import Ledger, fold
 from twin.projections.patient_twin import PatientTwin
-from twin.projections.suite_twin import suite_twin
 from twin.timebase import Clock, site_date, wall_now
 
 KIND = "recalibration"
@@ -79,9 +77,7 @@ async def offers(memory: Memory, clock: Clock) -> list[Offer]:
 def _offers(memory: Memory, clock: Clock) -> list[Offer]:
     server, now = memory.settings.fhir.base_url, clock.now()
     today = site_date(now, memory.site.timezone)
-    ledger = fold(Ledger(), memory.journal.facts(server, reading=memory.reading))
-    horizon = Horizon(today - timedelta(days=YEARS_DAYS), today)
-    suite = suite_twin(ledger, memory.site, clock=clock, horizon=horizon, server=server)
+    suite = memory.suite(clock, Horizon(today - timedelta(days=YEARS_DAYS), today))
     twins = finished_of(suite.cases.values())
     names = {twin.procedure.key: twin.procedure.label for twin in twins if twin.procedure.key}
     told = _folded(memory, twins, memory.journal.decisions(server, KIND))

@@ -43,7 +43,7 @@ class FeedShown(_Answer):
     quarantined: int
     """Entries that could not be read since the start."""
     writing: str
-    """off, annotate, or why writing stopped."""
+    """off, annotate, companion, or why writing stopped."""
     push: str
     """off, by hand, starting, active, or why the server doesn't tell its changes."""
 

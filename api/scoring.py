@@ -16,8 +16,6 @@ from twin.durations.monitor import Monitor
 from twin.facts import Horizon
 from twin.prediction.models import History, models_of
 from twin.prediction.score import room_scores_of, score_card, scores_of
-from twin.projections.ledger import Ledger, fold
-from twin.projections.suite_twin import suite_twin
 from twin.timebase import Clock, day_start, site_date, with_offset
 
 
@@ -33,8 +31,7 @@ def _card(memory: Memory, clock: Clock, days: int, history: History | None) -> S
     server, site, now = memory.settings.fhir.base_url, memory.site, clock.now()
     today = site_date(now, site.timezone)
     first = today - timedelta(days=days)
-    ledger = fold(Ledger(), list(memory.journal.facts(server, reading=memory.reading)))
-    suite = suite_twin(ledger, site, clock=clock, horizon=Horizon(first, today), server=server)
+    suite = memory.suite(clock, Horizon(first, today))
     # A case of the first day may have been predicted for days before.
     since = day_start(first - timedelta(days=memory.settings.sync.ahead_days), site.timezone)
     scores = scores_of(suite.cases.values(), memory.journal.issued_timelines(server, since=since), upto=now)

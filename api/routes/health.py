@@ -8,7 +8,7 @@ from api.schemas import Live, Ready
 
 STALE_S = 120.0
 """Wall seconds without a successful read after which the data count as stale (guess)."""
-_WRITING = frozenset({"off", "annotate"})
+_WRITING = frozenset({"off", "annotate", "companion"})
 _PUSH = frozenset({"off", "by hand", "starting", "active"})
 
 router = APIRouter(tags=["health"])

@@ -42,8 +42,10 @@ async def test_alive() -> None:
     assert await _json("/health/live") == {"status": "ok"}
 
 
-async def test_ready() -> None:
-    assert await _json("/health/ready") == {"status": "ready", "data_age_s": 3.0, "reasons": []}
+@pytest.mark.parametrize("writing", ["off", "annotate", "companion"])
+async def test_ready(writing: str) -> None:
+    document = await _json("/health/ready", ShownProgram(snapshot(), replace(FEED, writing=writing)))
+    assert document == {"status": "ready", "data_age_s": 3.0, "reasons": []}
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_export_of_another_base(tmp_path: Path) -> None:
 
 def test_the_first_base_only(tmp_path: Path) -> None:
     encounters = [changed(ENCOUNTER, id=f"e{one}") for one in range(3)]
-    bases = (f"{BASE}/", f"{EXPORTER}/", "https://elsewhere.example/")
+    bases = (f"{EXPORTER}/", f"{EXPORTER}/", "https://elsewhere.example/")
     text = "\n".join(
         json.dumps(one).replace("Appointment/a1", f"{base}Appointment/a1")
         for one, base in zip(encounters, bases, strict=True)
@@ -54,10 +54,16 @@ def test_the_first_base_only(tmp_path: Path) -> None:
 
 def test_base_is_told() -> None:
     own_base = OwnBase(BASE)
-    own_base.relative(f'{{"reference":"{BASE}/Patient/1"}}'.encode())
     assert own_base.found is None
     assert own_base.relative(f'{{"reference":"{EXPORTER}/Patient/1"}}'.encode()) == b'{"reference":"Patient/1"}'
     assert own_base.found == EXPORTER
+
+
+def test_own_base_first_leaves_others_foreign() -> None:
+    own_base, foreign = OwnBase(BASE), f'{{"reference":"{EXPORTER}/Patient/1"}}'.encode()
+    own_base.relative(f'{{"reference":"{BASE}/Patient/1"}}'.encode())
+    assert own_base.relative(foreign) == foreign
+    assert not own_base.found
 
 
 def test_transaction_without_ids(tmp_path: Path) -> None:
