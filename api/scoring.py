@@ -18,6 +18,9 @@ from twin.prediction.models import History, models_of
 from twin.prediction.score import room_scores_of, score_card, scores_of
 from twin.timebase import Clock, day_start, site_date, with_offset
 
+_TOLD_WIDTH = 0.05
+"""A width nearer to 1 is left out of the terminal's tables: it comes and goes with single cases."""
+
 
 async def judge(memory: Memory, clock: Clock, *, days: int, history: History | None = None) -> ScoreCardShown:
     """The score-card of the last days, from the journal alone. Raises JournalError.
@@ -74,7 +77,7 @@ def tables(card: ScoreCardShown) -> Iterator[Table]:
         for lead, told in card.rooms.items():
             table.add_row(lead, str(told.n), str(told.late), f"{told.brier:.3f}", f"{told.brier_base:.3f}")
         yield table
-    moved = {service: ratio for service, ratio in card.multipliers.items() if round(ratio, 2) != 1}
+    moved = {service: ratio for service, ratio in card.multipliers.items() if abs(ratio - 1) >= _TOLD_WIDTH}
     if moved:
         table = Table("service", "width of its room times", title_justify="left")
         for service, ratio in moved.items():
