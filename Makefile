@@ -30,7 +30,7 @@ test: $(STAMP) ## every test but those of test-servers, a real FHIR server inclu
 test-servers: $(STAMP) ## the contract and the whole line on sekmet, HAPI and PostgreSQL; writes docs/servers.md; needs Java, Maven, PostgreSQL
 	@$(BIN)/python -m pytest -m servers tests/servers tests/contract
 
-check: $(STAMP) ## format, lint, types, layers, unit tests (under 2 minutes)
+check: $(STAMP) ## format, lint, types, layers, unit tests (some 2 minutes)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
