@@ -30,14 +30,14 @@ def main(arguments: list[str]) -> int:
     modules = [importlib.import_module(f"tests.benchmarks.{name}") for name in names if not name.startswith("_")]
     rows: list[Row] = [row for module in modules for row in module.run()]
     sys.stdout.write(shown(rows, as_json="--json" in arguments))
+    DOCUMENT.write_text(_document(rows), "utf-8")
     return 0
 
 
 def alone(run: Callable[[], list[Row]], arguments: list[str]) -> int:
     """The same for one module: `python -m tests.benchmarks.NAME [--json]`."""
     rows = run()
-    sys.stdout.write(_json(rows) if "--json" in arguments else _table(rows))
-    DOCUMENT.write_text(_document(rows), "utf-8")
+    sys.stdout.write(shown(rows, as_json="--json" in arguments))
     return 0
 
 

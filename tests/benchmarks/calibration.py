@@ -115,6 +115,6 @@ def _best(work: Callable[[], object], *, rounds: int) -> float:
 
 
 if __name__ == "__main__":
-    from tests.benchmarks.__main__ import shown
+    from tests.benchmarks.__main__ import alone
 
-    sys.stdout.write(shown(run(), as_json="--json" in sys.argv[1:]))
+    sys.exit(alone(run, sys.argv[1:]))
