@@ -27,7 +27,7 @@ from twin.facts import (
 )
 from twin.projections.evidence import deciding_requests
 from twin.projections.leaving import is_past, without_past, without_strangers
-from twin.projections.ledger import CAME_BACK, Ledger, brought_back, changed, fold, order, unjoined, went_back
+from twin.projections.ledger import Ledger, brought_back, changed, fold, is_behind, is_known, is_older, unjoined
 from twin.projections.places import Places, places_of
 from twin.projections.suite_twin import SuiteTwin, suite_twin
 from twin.timebase import Clock, monotonic, site_date, wall_now
@@ -200,15 +200,15 @@ class Intake:
 
     async def _take_news(self, batch: Batch, counts: Counts) -> None:
         """Take a batch, and the versions that it doesn't show but that lie between it and what was known."""
-        before, news = self.ledger, [fact for fact in batch.facts if not self._is_known(fact)]
+        before, news = self.ledger, [fact for fact in batch.facts if not is_known(self.ledger, fact)]
         await self._take(batch, counts)
         resources, limit = self.ledger.resources, self.horizon.first
         live = [fact for fact in news if not is_past(resources[fact.key.ref], limit, self._parts.site.timezone)]
         await self._complete(unjoined(before, live), counts)
 
     async def _take(self, batch: Batch, counts: Counts) -> None:
-        news = [fact for fact in batch.facts if not self._is_known(fact)]
-        self._restored |= any(self._went_back(fact) for fact in news)
+        news = [fact for fact in batch.facts if not is_known(self.ledger, fact)]
+        self._restored |= any(is_older(self.ledger, fact) for fact in news)
         async with self._keeping:  # with nothing between, so that the position says what the ledger has folded
             await self._append(news, batch)
             if news:
@@ -241,24 +241,6 @@ class Intake:
         for ref in changed(before, self.ledger):
             at = self.ledger.resources[ref].newest.key.last_updated
             self.pending[ref] = min(at, self.pending.get(ref, at))
-
-    def _is_known(self, fact: Fact) -> bool:
-        """True for a version that comes again; without lastUpdated, one that says the same as the newest."""
-        resource = self.ledger.resources.get(fact.key.ref)
-        if resource is None:
-            return False
-        if isinstance(fact.assertion, Deleted) and resource.deleted:
-            return True
-        newest = resource.newest
-        if fact.key == newest.key:
-            return fact == newest
-        same = fact.content_hash == newest.content_hash and fact.carried == newest.carried
-        undated = "no-last-updated" in fact.findings or CAME_BACK in newest.findings
-        return same and fact.key.version_id == newest.key.version_id and undated
-
-    def _went_back(self, fact: Fact) -> bool:
-        resource = self.ledger.resources.get(fact.key.ref)
-        return resource is not None and went_back(resource.newest, fact)
 
     async def _complete(self, refs: frozenset[str], counts: Counts) -> None:
         """The versions in between, from each resource's own history, where the server offers it."""
@@ -305,24 +287,20 @@ class Intake:
 
     async def _bring_back(self, facts: Iterable[Fact], counts: Counts) -> None:
         """Older versions than are known, where a direct read agrees that they are the newest: a restored backup."""
-        older = sorted({fact.key.ref for fact in facts if self._is_behind(fact)})
+        older = sorted({fact.key.ref for fact in facts if is_behind(self.ledger, fact)})
         if not older:
             return
         found = await gathering.read_each(self._parts.client, self._parts.normaliser, older)
         back = [
             brought_back(self.ledger.resources[fact.key.ref].newest, fact)
             for fact in found.facts
-            if not isinstance(fact.assertion, Deleted) and self._is_behind(fact)
+            if not isinstance(fact.assertion, Deleted) and is_behind(self.ledger, fact)
         ]
         if back:
             self._restored = True
             async with self._keeping:
                 await self._append(back, Batch())
                 self._fold(back)
-
-    def _is_behind(self, fact: Fact) -> bool:
-        newest = self.ledger.resources[fact.key.ref].newest
-        return order(fact) < order(newest) and not self._is_known(fact)
 
     async def _reconcile(self, batch: Batch, expected: Iterable[str], counts: Counts) -> None:
         """What should have been in a whole reading and wasn't, is deleted if a direct read agrees."""

@@ -65,8 +65,10 @@ class Metrics:
 class LiveProgram:
     """A worker kept going, and what the routes see of it (`api.deps.Program`)."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: Worker, *, retry_s: float = RETRY_S) -> None:
+        """`retry_s`: wall seconds, at most, until a reading that failed is tried again."""
         self.worker = worker
+        self._retry_s = retry_s
         self.push = Push(worker.parts.client, worker.parts.settings.push, worker.parts.source)
         parts = worker.parts
         self._memory = Memory(parts.journal, parts.settings, parts.site, parts.reading)
@@ -206,7 +208,7 @@ class LiveProgram:
             if good and whole:
                 reconcile_at = loop.time() + settings.reconcile_s
             # A wake-up whose reading failed must not wait for the next poll, which push may have made rare.
-            rest_s = settings.poll_s if good else min(settings.poll_s, RETRY_S)
+            rest_s = settings.poll_s if good else min(settings.poll_s, self._retry_s)
             gap_s = min(WAKE_GAP_S, rest_s)
             await asyncio.sleep(gap_s)
             await _set_within(self.push.woken, rest_s - gap_s)
@@ -272,11 +274,7 @@ class LiveProgram:
         while not self._still:
             self._changed.clear()
             await self._predict()
-            try:
-                async with asyncio.timeout(every_s):
-                    await self._changed.wait()
-            except TimeoutError:
-                pass  # waiting alone moves a prediction
+            await _set_within(self._changed, every_s)  # waiting alone moves a prediction
 
     async def _predict(self) -> None:
         snapshot = await self._round("predicting", self.worker.predict())

@@ -6,7 +6,7 @@ A notification only wakes the reading. Nothing of it is read: neither its body n
 import asyncio
 import hmac
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -63,10 +63,14 @@ class _Key:
 class Push:
     """The Subscriptions of one installation. One event loop calls it."""
 
-    def __init__(self, client: FhirClient, settings: PushSettings, source: str) -> None:
+    def __init__(
+        self, client: FhirClient, settings: PushSettings, source: str, *, now: Callable[[], float] = monotonic
+    ) -> None:
+        """`now`: seconds of a clock that never goes back."""
         self.woken = asyncio.Event()
         """Set when there may be something to read."""
         self._client = client
+        self._now = now
         self._settings = settings
         self._source = source
         self._swept = False
@@ -114,7 +118,7 @@ class Push:
         """A reading found changes of these types: a notification of each was due, or is."""
         for watched in self._watched:
             if watched.state == "active" and watched.resource_type in types:
-                watched.since = watched.since if watched.unannounced else monotonic()
+                watched.since = watched.since if watched.unannounced else self._now()
                 watched.unannounced += 1
 
     # --- Subscriptions ------------------------------------------------------------------------------------------------
@@ -149,7 +153,7 @@ class Push:
         if reason is None:
             watched.trouble = None
             return
-        if monotonic() < watched.not_before:
+        if self._now() < watched.not_before:
             watched.trouble = watched.trouble or f"{watched.resource_type}: {reason}"
             return
         if watched.ref:
@@ -165,7 +169,7 @@ class Push:
             self.woken.set()  # what changed before it was active is told by nobody
         if watched.state not in ("active", "requested"):
             return f"its Subscription is {watched.state}"
-        if watched.unannounced >= MISSED and monotonic() - watched.since > PATIENCE_S:
+        if watched.unannounced >= MISSED and self._now() - watched.since > PATIENCE_S:
             return "changes came without a notification"
         left_s = (watched.until - wall_now()).total_seconds()
         return "it is about to end" if left_s < self._settings.valid_s / 3 else None
@@ -184,7 +188,7 @@ class Push:
         hook = Hook(f"{self._settings.callback_url}{PATH}/{name}", secret)
         until = wall_now() + timedelta(seconds=self._settings.valid_s)
         old = watched.ref
-        watched.not_before = monotonic() + min(self._settings.watch_s * 2.0**watched.made, LONGEST_WAIT_S)
+        watched.not_before = self._now() + min(self._settings.watch_s * 2.0**watched.made, LONGEST_WAIT_S)
         self._keys[name] = _Key(name.encode(), secret.encode(), watched)  # a server may knock before it answers
         try:
             watched.ref = await subscriptions.create(
@@ -217,7 +221,7 @@ class Push:
 
     def _refused(self, watched: _Watched, error: FhirServerError) -> None:
         """Said once; asked again much later, since it is a person who has to change something."""
-        watched.not_before = monotonic() + LONGEST_WAIT_S
+        watched.not_before = self._now() + LONGEST_WAIT_S
         if watched.trouble is None:
             _log.warning("the server does not take a Subscription", type=watched.resource_type, reason=str(error))
         watched.trouble = str(error)

@@ -52,9 +52,17 @@ def put(url: str, resource: dict[str, Any]) -> None:
     assert status in (200, 201)
 
 
+def without_numba(folder: Path) -> dict[str, str]:
+    """An environment without the compiled kernel: the specification simulates, in a process of its own."""
+    absent = folder / "absent"
+    absent.mkdir()
+    (absent / "numba.py").write_text("raise ImportError")
+    return {"PYTHONPATH": str(absent)}
+
+
 def test_change_is_seen_and_written_back(url: str, tmp_path: Path) -> None:
     jumeau = Jumeau(tmp_path, url)
-    with Serving(jumeau, **ANCHOR) as living:
+    with Serving(jumeau, **ANCHOR, **without_numba(tmp_path)) as living:
         database = f"sqlite:///{tmp_path}/twin.db"
         assert living.first == {"api": living.api, "fhir": url, "database": database, "pid": living.process.pid}
         assert living.get("/health/live") == (200, {"status": "ok"})
@@ -66,6 +74,7 @@ def test_change_is_seen_and_written_back(url: str, tmp_path: Path) -> None:
         until(lambda: living.get("/suite")[1]["figures"]["occupied_rooms"] == 1)
         assert annotated(url, "Appointment/a2", "Location/s1")
         stream = living.stream()
+        assert living.children()
         assert living.end(signal.SIGTERM)[0] == 0
         assert living.process.stdout is not None
         assert living.process.stdout.read() == b""
@@ -77,11 +86,13 @@ def test_change_is_seen_and_written_back(url: str, tmp_path: Path) -> None:
 def test_signal_ends_it_and_its_children(server: Stranger, tmp_path: Path, name: signal.Signals) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with Serving(Jumeau(tmp_path, server.url), **ANCHOR, JUMEAU_API__PORT=str(port)) as living:
+        environment = {**ANCHOR, **without_numba(tmp_path), "JUMEAU_API__PORT": str(port)}
+        with Serving(Jumeau(tmp_path, server.url), **environment) as living:
             assert not living.api.endswith(f":{port}")
             until(lambda: annotated(server.url))
             streams = [living.stream() for _ in range(3)]
-            children = living.children()  # the specification's process, while the kernel is not warm
+            children = living.children()
+            assert children
             code, seconds = living.end(name)
             assert (code, seconds < 20) == (0, True)
             assert not any(Path(f"/proc/{child}").exists() for child in children)

@@ -162,7 +162,8 @@ def test_every_reference_is_delivered_before() -> None:
 def test_valid_r4() -> None:
     for record in (*lived(TUESDAY).records, *lived(TUESDAY + timedelta(days=2)).records):
         resource = json.loads(encode(record.exported(PARIS)))
-        get_fhir_model_class(resource["resourceType"]).model_validate(resource)
+        model = get_fhir_model_class(resource["resourceType"]).model_validate(resource)
+        assert model.get_resource_type() == resource["resourceType"]
 
 
 def test_export_tells_version_and_time() -> None:

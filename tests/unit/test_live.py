@@ -10,7 +10,7 @@ from prometheus_client import generate_latest
 from pydantic import SecretStr
 
 from api.compose import worker_of
-from api.live import WAKE_GAP_S, LiveProgram
+from api.live import RETRY_S, WAKE_GAP_S, LiveProgram
 from api.push import BY_HAND
 from api.sections import FhirSettings, PushSettings, SimulationSettings, SyncSettings
 from api.settings import load
@@ -32,7 +32,7 @@ def server() -> Iterator[Stranger]:
 
 
 @asynccontextmanager
-async def living(url: str, poll_s: float = 0.2) -> AsyncIterator[LiveProgram]:
+async def living(url: str, poll_s: float = 0.2, *, retry_s: float = RETRY_S) -> AsyncIterator[LiveProgram]:
     settings = load(Path("/dev/null")).model_copy(
         update={
             "database_url": ":memory:",
@@ -43,7 +43,7 @@ async def living(url: str, poll_s: float = 0.2) -> AsyncIterator[LiveProgram]:
         }
     )
     async with worker_of(settings, settings.make_clock()) as worker:
-        program = LiveProgram(worker)
+        program = LiveProgram(worker, retry_s=retry_s)
         program.start()
         try:
             yield program
@@ -101,6 +101,8 @@ async def test_notification_leads_to_a_reading(server: Stranger) -> None:
         before = readings(server)
         assert program.notified(BY_HAND, SECRET)
         await eventually(lambda: readings(server) > before)
+        await eventually(lambda: program.feed.failing is None)
+        assert program.feed.age_s is not None
         await eventually(lambda: program.worker.ledger.resources["Appointment/a5"].newest.key.version_id == "2")
 
 
@@ -129,9 +131,8 @@ async def test_flood_leads_to_one_a_second(server: Stranger) -> None:
         assert readings(server) == after
 
 
-async def test_wake_up_is_not_lost_with_its_reading(server: Stranger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.live.RETRY_S", 0.5)
-    async with living(server.url, RARELY_S) as program:
+async def test_wake_up_is_not_lost_with_its_reading(server: Stranger) -> None:
+    async with living(server.url, RARELY_S, retry_s=0.5) as program:
         await first_read(program)
         server.stop()
         program.notified(BY_HAND, SECRET)

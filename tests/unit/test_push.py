@@ -1,6 +1,6 @@
 """Subscriptions kept against a small server in memory, and what comes in for them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from urllib.parse import urlsplit
 
@@ -30,19 +30,18 @@ async def client(server: Server) -> AsyncIterator[FhirClient]:
 
 
 @pytest.fixture
-def later(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Seconds by which the program's own time is ahead."""
-    passed = [0.0]
-    monkeypatch.setattr("api.push.monotonic", lambda: monotonic() + passed[0])
-    return passed
+def later() -> list[float]:
+    """Seconds by which the clock given to the program is ahead."""
+    return [0.0]
 
 
-def push_of(client: FhirClient, **settings: object) -> Push:
-    return Push(client, PushSettings.model_validate({"callback_url": CALLBACK, **settings}), SOURCE)
+def push_of(client: FhirClient, later: Sequence[float] = (0.0,), **settings: object) -> Push:
+    told = PushSettings.model_validate({"callback_url": CALLBACK, **settings})
+    return Push(client, told, SOURCE, now=lambda: monotonic() + later[0])
 
 
-async def active(client: FhirClient) -> Push:
-    push = push_of(client)
+async def active(client: FhirClient, later: Sequence[float] = (0.0,)) -> Push:
+    push = push_of(client, later)
     await push.keep()
     await push.keep()
     assert push.state == "active"
@@ -106,7 +105,7 @@ async def test_wrong_secret_does_not_wake(client: FhirClient, server: Server) ->
 
 @pytest.mark.parametrize("status", ["off", "error", None])
 async def test_failed_is_made_again(client: FhirClient, server: Server, later: list[float], status: str | None) -> None:
-    push = await active(client)
+    push = await active(client, later)
     (old,) = of_type(server)
     if status is None:
         del server.held[old]
@@ -120,7 +119,7 @@ async def test_failed_is_made_again(client: FhirClient, server: Server, later: l
 
 
 async def test_made_again_more_and_more_rarely(client: FhirClient, server: Server, later: list[float]) -> None:
-    push = await active(client)
+    push = await active(client, later)
     made = set(of_type(server))
     for minute in range(240):
         later[0] = minute * 60
@@ -134,7 +133,7 @@ async def test_made_again_more_and_more_rarely(client: FhirClient, server: Serve
 
 
 async def test_renewed_before_its_end(client: FhirClient, server: Server, later: list[float]) -> None:
-    push = push_of(client, valid_s=60)
+    push = push_of(client, later, valid_s=60)
     await push.keep()
     old = set(server.held)
     push._watched[0].until = wall_now() + timedelta(seconds=19)
@@ -145,7 +144,7 @@ async def test_renewed_before_its_end(client: FhirClient, server: Server, later:
 
 
 async def test_old_secret_is_good_for_what_is_under_way(client: FhirClient, server: Server, later: list[float]) -> None:
-    push = await active(client)
+    push = await active(client, later)
     old = key(server)
     (one,) = of_type(server)
     server.held[one]["status"] = "off"
@@ -155,7 +154,7 @@ async def test_old_secret_is_good_for_what_is_under_way(client: FhirClient, serv
 
 
 async def test_silent_one_is_made_again(client: FhirClient, server: Server, later: list[float]) -> None:
-    push = await active(client)
+    push = await active(client, later)
     old = of_type(server)
     for _ in range(MISSED):
         push.found({"Appointment"})
@@ -165,7 +164,7 @@ async def test_silent_one_is_made_again(client: FhirClient, server: Server, late
 
 
 async def test_announced_changes_are_well(client: FhirClient, server: Server, later: list[float]) -> None:
-    push = await active(client)
+    push = await active(client, later)
     old = set(server.held)
     for minute in range(60):
         later[0] = minute * 60
@@ -186,7 +185,7 @@ async def test_refusal_leaves_polling(client: FhirClient, server: Server, status
 
 
 async def test_refusal_of_one_type(client: FhirClient, server: Server, later: list[float]) -> None:
-    push = push_of(client)
+    push = push_of(client, later)
     await push.keep()
     server.refuses = 403
     later[0] = 3600

@@ -39,8 +39,11 @@ def bundle(resource: dict[str, Any], method: str = "PUT", url: str = REF) -> dic
     ],
     ids=lambda one: one.method,
 )
-def test_may_leave(allowed: httpx.Request) -> None:
-    refuse(allowed, BASE, RUN)
+async def test_may_leave(allowed: httpx.Request) -> None:
+    sent: list[httpx.Request] = []
+    inner = httpx.MockTransport(lambda one: sent.append(one) or httpx.Response(200, json={}))  # type: ignore[func-returns-value]
+    await Guard(BASE, RUN, inner, gap_s=0).handle_async_request(allowed)
+    assert sent == [allowed]
 
 
 def without(code: str) -> dict[str, Any]:

@@ -190,3 +190,29 @@ def _states(fact: Fact) -> dict[Milestone, datetime]:
         for milestone in (stamp.milestone, stamp.without_visit)
         if milestone is not None
     }
+
+
+def is_known(ledger: Ledger, fact: Fact) -> bool:
+    """True for a version that comes again; without lastUpdated, one that says the same as the newest."""
+    resource = ledger.resources.get(fact.key.ref)
+    if resource is None:
+        return False
+    if isinstance(fact.assertion, Deleted) and resource.deleted:
+        return True
+    newest = resource.newest
+    if fact.key == newest.key:
+        return fact == newest
+    same = fact.content_hash == newest.content_hash and fact.carried == newest.carried
+    undated = "no-last-updated" in fact.findings or CAME_BACK in newest.findings
+    return same and fact.key.version_id == newest.key.version_id and undated
+
+
+def is_older(ledger: Ledger, fact: Fact) -> bool:
+    """True where a version came before the one known, though it was written later: a restored backup."""
+    resource = ledger.resources.get(fact.key.ref)
+    return resource is not None and went_back(resource.newest, fact)
+
+
+def is_behind(ledger: Ledger, fact: Fact) -> bool:
+    """True for a version of a known resource that is older than its newest, and not that one again."""
+    return order(fact) < order(ledger.resources[fact.key.ref].newest) and not is_known(ledger, fact)
