@@ -70,7 +70,9 @@ def tables(card: ScoreCardShown) -> Iterator[Table]:
         table = Table(group, "n", "CRPS", "MAE", "bias", "in 50 %", "in 80 %", "in 90 %", title_justify="left")
         for name, line in lines.items():
             shares = (f"{line.coverage[nominal].share:.2f}" for nominal in (50, 80, 90))
-            table.add_row(name, str(line.n), f"{line.crps:.1f}", f"{line.mae:.1f}", f"{line.bias:+.1f}", *shares)
+            table.add_row(
+                _short(name), str(line.n), f"{line.crps:.1f}", f"{line.mae:.1f}", f"{line.bias:+.1f}", *shares
+            )
         yield table
     if card.rooms:
         table = Table("room ends late, minutes before", "n", "late", "Brier", "Brier of the base rate")
@@ -81,10 +83,15 @@ def tables(card: ScoreCardShown) -> Iterator[Table]:
     if moved:
         table = Table("service", "width of its room times", title_justify="left")
         for service, ratio in moved.items():
-            table.add_row(service, f"x {ratio:.2f}")
+            table.add_row(_short(service), f"x {ratio:.2f}")
         yield table
     if card.reviews:
         table = Table("to be looked at", "room times", "since", "after cases", title_justify="left")
         for review in card.reviews:
-            table.add_row(review.service, f"{review.direction} than said", review.at[:10], str(review.cases))
+            table.add_row(_short(review.service), f"{review.direction} than said", review.at[:10], str(review.cases))
         yield table
+
+
+def _short(name: str) -> str:
+    """The code of `system|code`: a terminal is narrow."""
+    return name.rpartition("|")[2] or name

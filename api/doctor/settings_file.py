@@ -57,7 +57,7 @@ def settings_text(base_url: str, material: Material) -> str:
             *_block_lines(material),
             "",
             "[write_back]",
-            '# Nothing is written until this is "annotate".',
+            '# Nothing is written until this is "annotate" (extensions of ours) or "companion" (resources of ours).',
             'mode = "off"',
             "",
         ]

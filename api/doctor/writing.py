@@ -75,7 +75,7 @@ async def _would_write(worker: Worker, orders: Iterable[WriteOrder]) -> Finding:
     said = f"{counted(numbers['count'], 'resource')} would be annotated or cleaned ({listed(types)})"
     said += f", {numbers['bytes_median']} bytes each (at most {numbers['bytes_max']})"
     details = tuple(_summary(example)) if example else ()
-    todo = 'see them all with `run --once --dry-run`; turn it on with write_back.mode = "annotate"'
+    todo = 'see them all with `run --once --dry-run`; turn it on with write_back.mode = "annotate" (or "companion")'
     return Finding(Check.WOULD_WRITE, Level.OK, said, todo, numbers, details)
 
 
