@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from api.parts import Parts
 from api.settings import Settings
 from fhir_adapters import file_links, ndjson
 from fhir_adapters.errors import BadSourceError
-from twin.facts import Fact, Quarantined
+from fhir_adapters.readers import Readers, Texts
+from twin.facts import Quarantined
 from twin.timebase import monotonic, wall_now
 
 Progress = Callable[[int, int, int], None]
@@ -69,44 +71,50 @@ async def load_folder(settings: Settings, folder: Path, progress: Progress) -> L
         return await asyncio.to_thread(load_files, worker.parts, files, progress)
 
 
-def load_files(
-    parts: Parts, files: list[Path], progress: Progress, *, kept: Callable[[list[Fact]], None] = lambda facts: None
-) -> LoadReport:
-    """The same with the parts at hand; synchronous. What was kept before an error stays kept.
-
-    `kept` gets the facts of each piece when the journal has them.
-    """
+def load_files(parts: Parts, files: list[Path], progress: Progress) -> LoadReport:
+    """The same with the parts at hand; synchronous. What was kept before an error stays kept."""
     started = monotonic()
     told = LoadReport(parts.settings.fhir.base_url)
     own_base = file_links.OwnBase(told.server)
-    done, total = 0, sum(path.stat().st_size for path in files)
-    with uncollected():  # looking for cycles took a quarter of the time
-        for path in files:
-            for loaded in _pieces(parts, path, own_base):
-                parts.journal.append_batch(
-                    told.server, loaded.facts, loaded.quarantined, {}, reading=parts.reading, observed_at=wall_now()
-                )
-                kept(loaded.facts)
-                _count(told, loaded)
-                progress(told.resources, done, total)
-            done += path.stat().st_size
-            progress(told.resources, done, total)
+    source = _Source(files, told.server)
+    # Looking for cycles took a quarter of the time.
+    with uncollected(), Readers(parts.normaliser, own_base, source.total) as readers:
+        for texts in chain(readers.read(source.chunks()), source.failed()):
+            parts.journal.append_texts(
+                told.server, texts.facts, texts.quarantined, {}, reading=parts.reading, observed_at=wall_now()
+            )
+            _count(told, texts)
+            progress(told.resources, source.done, source.total)
     told.seconds = monotonic() - started
     if own_base.found:
         told.notes.append(f"references to {own_base.found} were read as those of the settings' server (fhir.base_url)")
     return told
 
 
-def _pieces(parts: Parts, path: Path, own_base: file_links.OwnBase) -> Iterator[ndjson.Loaded]:
-    """A file that can't be read to its end costs what is missing of it, not the others."""
-    try:
-        for chunk in ndjson.chunks_of(path):
-            yield from ndjson.read_chunk(parts.normaliser, chunk, own_base)
-    except BadSourceError as error:
-        yield ndjson.Loaded(quarantined=[Quarantined(parts.settings.fhir.base_url, "", "", "", str(error))])
+class _Source:
+    """The files of a folder, one after the other, and how far they were read."""
+
+    def __init__(self, files: list[Path], server: str) -> None:
+        self.done, self.total = 0, sum(path.stat().st_size for path in files)
+        self._files, self._server = files, server
+        self._unread: list[Quarantined] = []
+
+    def chunks(self) -> Iterator[ndjson.Chunk]:
+        """All of them. A file that can't be read to its end costs what is missing of it, not the others."""
+        for path in self._files:
+            try:
+                yield from ndjson.chunks_of(path)
+            except BadSourceError as error:
+                self._unread.append(Quarantined(self._server, "", "", "", str(error)))
+            self.done += path.stat().st_size
+
+    def failed(self) -> Iterator[Texts]:
+        """The files that were not read to their end, once all were."""
+        if self._unread:
+            yield Texts([], self._unread, Counter())
 
 
-def _count(told: LoadReport, loaded: ndjson.Loaded) -> None:
+def _count(told: LoadReport, loaded: Texts) -> None:
     told.resources += len(loaded.facts) + len(loaded.quarantined)
     told.facts += len(loaded.facts)
     told.quarantined += len(loaded.quarantined)

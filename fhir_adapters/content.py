@@ -75,6 +75,12 @@ def _reaches(text: bytes, levels: int) -> bool:
     return b"\n" + b" " * levels in msgspec.json.format(text, indent=1)
 
 
+def entries(bundle: Mapping[str, Any]) -> list[Any]:
+    """The entries of a parsed Bundle, whatever they are."""
+    found = bundle.get("entry")
+    return found if isinstance(found, list) else []
+
+
 def depth(body: bytes) -> int:
     """How deep the brackets of a JSON text are nested; strings are not looked into."""
     brackets = _STRING.sub(b"", body).translate(None, _NOT_BRACKETS)

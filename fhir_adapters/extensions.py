@@ -12,11 +12,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
-
-from fhir.resources.R4B.extension import Extension
-from fhir.resources.R4B.riskassessment import RiskAssessment
 
 from fhir_adapters.canonical import (
     OURS,
@@ -199,6 +197,9 @@ def _text(instant: datetime) -> str:
 
 
 def _validate(extension: Json) -> None:
+    # Imported where it is needed: that takes longer than all else of a short command.
+    from fhir.resources.R4B.extension import Extension
+
     try:
         Extension.model_validate(extension)
     except ValueError:
@@ -208,6 +209,8 @@ def _validate(extension: Json) -> None:
 
 def check_assessment(resource: Json) -> None:
     """Raises InvalidAnnotationError where a RiskAssessment of ours is not valid R4."""
+    from fhir.resources.R4B.riskassessment import RiskAssessment
+
     try:
         RiskAssessment.model_validate(resource)
     except ValueError:
@@ -222,20 +225,20 @@ def reader(source: str) -> Callable[[object], Carried]:
 
     It never raises: an extension of ours that is off in any way gives present=True and annotation=None.
     """
+    return partial(_carried, source)
 
-    def read(extensions: object) -> Carried:
-        found = [item for item in _items(extensions) if is_ours(item.get("url"))]
-        others = tuple(sorted(_foreign_sources(found, source)))
-        ours = [found[index] for index in owned(found, source)]
-        if not ours:
-            return Carried(foreign=others)
-        try:
-            annotation = _annotation(ours)
-        except _UNREADABLE:
-            annotation = None
-        return Carried(annotation=annotation, present=True, foreign=others)
 
-    return read
+def _carried(source: str, extensions: object) -> Carried:
+    found = [item for item in _items(extensions) if is_ours(item.get("url"))]
+    others = tuple(sorted(_foreign_sources(found, source)))
+    ours = [found[index] for index in owned(found, source)]
+    if not ours:
+        return Carried(foreign=others)
+    try:
+        annotation = _annotation(ours)
+    except _UNREADABLE:
+        annotation = None
+    return Carried(annotation=annotation, present=True, foreign=others)
 
 
 def owned(extensions: object, source: str, *, take_over: bool = False) -> list[int]:

@@ -34,11 +34,12 @@ class OwnBase:
         if b"://" not in text:
             return text
         if self.found is None:
-            self._find(text)
+            self.look(text)
         return self._pattern.sub(rb"\1", text) if self.found else text
 
-    def _find(self, text: bytes) -> None:
-        match = _TO_BASE.search(text)
+    def look(self, text: bytes) -> None:
+        """See which base its references have, where none was seen before."""
+        match = _TO_BASE.search(text) if self.found is None else None
         if match is None:
             return
         told = match[1].decode("utf-8", "replace")

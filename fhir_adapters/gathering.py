@@ -8,16 +8,15 @@ from typing import Any, TypeVar
 
 from fhir_adapters import links
 from fhir_adapters.client import FhirClient, Page
+from fhir_adapters.content import entries
 from fhir_adapters.errors import NotFoundError, RefusedError
 from fhir_adapters.normalise import SUBSETTED, Normaliser, Reading
-from twin.facts import Deleted, Fact, Quarantined, VersionKey
+from twin.facts import Fact, Quarantined
 from twin.timebase import wall_now
 
 Cursor = Mapping[str, datetime]
 """Per resource type, the server's time up to which its changes are known."""
 
-DELETED = "deleted"
-"""Version id and content hash of what is no longer on the server."""
 _BEHIND = timedelta(minutes=10)
 OPTIONAL_TYPES = frozenset({"Patient", "ServiceRequest", "Schedule", "Slot"})
 """Types without which the twin does: where they may not be read, that is a warning."""
@@ -116,8 +115,8 @@ class Gathered:
 
     def gone(self, ref: str, at: datetime) -> None:
         """A resource that is no longer there."""
-        key = VersionKey(self._normaliser.server, *_stored(ref, self._normaliser), DELETED, at.astimezone(UTC))
-        self._facts[key.ref] = Fact(key, DELETED, Deleted())
+        fact = self._normaliser.gone(*links.reference(ref), at)
+        self._facts[fact.key.ref] = fact
 
     async def complete(self, client: FhirClient) -> None:
         """Read by itself what came with only some of its elements; what can't be read stays quarantined."""
@@ -150,12 +149,6 @@ def _id(resource: object) -> str | None:
     return told if isinstance(told, str) else None
 
 
-def _stored(ref: str, normaliser: Normaliser) -> tuple[str, str]:
-    """Type and the id that may be stored."""
-    resource_type, resource_id = links.reference(ref)
-    return resource_type, normaliser.pseudonyms.patient(resource_id) if resource_type == "Patient" else resource_id
-
-
 async def _whole(client: FhirClient, ref: str) -> object:
     try:
         return (await client.read(ref)).json()
@@ -174,12 +167,6 @@ def _matches(bundle: Mapping[str, Any], resource_type: str) -> Iterator[object]:
         other = resource.get("resourceType") if isinstance(resource, dict) else None
         if mode != "outcome" and not (links.is_type(other) and other != resource_type):
             yield resource
-
-
-def entries(bundle: Mapping[str, Any]) -> list[Any]:
-    """The entries of a Bundle, whatever they are."""
-    found = bundle.get("entry")
-    return found if isinstance(found, list) else []
 
 
 async def read_each(

@@ -12,8 +12,9 @@ from typing import Any
 
 from fhir_adapters import dates, links, splice
 from fhir_adapters.client import FhirClient, is_away
+from fhir_adapters.content import entries
 from fhir_adapters.errors import EndlessError, FhirServerError, NotFoundError, RefusedError, RejectedError
-from fhir_adapters.gathering import Batch, Cursor, Gathered, direct, entries, read_each, together
+from fhir_adapters.gathering import Batch, Cursor, Gathered, direct, read_each, together
 from fhir_adapters.normalise import Normaliser
 from fhir_adapters.sync import PAGE_SIZE, stamp
 from twin.facts import Deleted, Fact

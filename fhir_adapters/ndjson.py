@@ -26,9 +26,8 @@ import msgspec
 
 from fhir_adapters import content, dates, file_links, links
 from fhir_adapters.errors import BadAnswerError, BadSourceError
-from fhir_adapters.gathering import DELETED, entries
 from fhir_adapters.normalise import TYPES, Normaliser
-from twin.facts import Deleted, Fact, Quarantined, VersionKey
+from twin.facts import Fact, Quarantined
 
 MAX_LINE_BYTES = 64 * 2**20
 MAX_BUNDLE_BYTES = 2**30
@@ -177,7 +176,7 @@ class _Reading:
                 self._take_entry(entry, ids, f"{place}, entry {number}")
                 yield from self._full(len(bytes(entry.resource)))
         elif isinstance(value, dict) and value.get("resourceType") == "Bundle":
-            for number, entry in enumerate(entries(value), start=1):
+            for number, entry in enumerate(content.entries(value), start=1):
                 self._take(entry.get("resource") if isinstance(entry, dict) else entry, f"{place}, entry {number}")
         elif value is not None or text != b"null":
             self._take(value, place)
@@ -227,12 +226,8 @@ class _Reading:
             self.loaded.ignored["other"] += 1
             return
         kind, name = parts
-        stored = self._normaliser.pseudonyms.patient(name) if kind == "Patient" else name
         told = dates.instant(entry.response.get("lastModified")) if isinstance(entry.response, dict) else None
-        at = (told or self._observed_at).astimezone(UTC)
-        self.loaded.facts.append(
-            Fact(VersionKey(self._normaliser.server, kind, stored, DELETED, at), DELETED, Deleted())
-        )
+        self.loaded.facts.append(self._normaliser.gone(kind, name, told or self._observed_at))
 
     def _refuse(self, reason: str, kind: str = "") -> None:
         self.loaded.quarantined.append(Quarantined(self._normaliser.server, kind, "", "", reason))

@@ -18,6 +18,7 @@ from twin.facts import (
     ProcedureFact,
     Stamp,
     Stay,
+    StayRule,
     VersionKey,
 )
 from twin.site import SiteOptions
@@ -92,11 +93,11 @@ def _case(number: int) -> Iterator[Fact]:
                 Stay(theatre, "completed", start, left),
                 Stay("Location/sspi", "completed", left, woken),
             ),
-            stamps=(
-                Stamp(Milestone.PATIENT_IN_ROOM, start, Provenance.EXPLICIT, theatre, PlaceKind.ROOM),
-                Stamp(Milestone.PATIENT_OUT_OF_ROOM, left, Provenance.EXPLICIT, theatre, PlaceKind.ROOM),
-                Stamp(Milestone.PACU_ARRIVAL, left, Provenance.EXPLICIT, "Location/sspi", PlaceKind.PACU),
-                Stamp(Milestone.PACU_DISCHARGE, woken, Provenance.EXPLICIT, "Location/sspi", PlaceKind.PACU),
+            stay_rules=(
+                StayRule("start", Milestone.PATIENT_IN_ROOM, PlaceKind.ROOM),
+                StayRule("end", Milestone.PATIENT_OUT_OF_ROOM, PlaceKind.ROOM),
+                StayRule("start", Milestone.PACU_ARRIVAL, PlaceKind.PACU),
+                StayRule("end", Milestone.PACU_DISCHARGE, PlaceKind.PACU),
             ),
         ),
         known,

@@ -96,6 +96,20 @@ class Stay:
     status: str = ""
     start: datetime | None = None
     end: datetime | None = None
+    own: frozenset[str] = frozenset()
+    """Which of the two (`start`, `end`) the entry doesn't tell, so that it is the Encounter's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class StayRule:
+    """The milestone that the `start` or the `end` of a stay is, by the milestone mapping, at a place of a kind."""
+
+    part: str
+    milestone: Milestone
+    place: PlaceKind | None = None
+    """None: of any kind."""
+    provenance: Provenance = Provenance.EXPLICIT
+    without_visit: Milestone | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +125,11 @@ class EncounterFact:
     start: datetime | None = None
     end: datetime | None = None
     stays: tuple[Stay, ...] = ()
+    stay_rules: tuple[StayRule, ...] = ()
+    """What the times of the stays are: told once, since which hold is known only with the kinds of the places."""
     team: tuple[Person, ...] = ()
     stamps: tuple[Stamp, ...] = ()
+    """All others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -249,7 +249,7 @@ def _field(mapping: MilestoneMapping, milestone: Milestone, kind: str, provenanc
 def _gives(entry: Entry) -> Provenance:
     if entry.path == "status" or (entry.url and entry.code):
         return Provenance.DERIVED
-    return Provenance.ESTIMATED if entry.estimated else Provenance.EXPLICIT
+    return entry.known
 
 
 def _missing_stamps(live: Iterable[PatientTwin]) -> list[Finding]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from fhir_adapters.errors import BadMappingError
-from twin.vocabulary import CareSetting, Milestone, PlaceKind
+from twin.vocabulary import CareSetting, Milestone, PlaceKind, Provenance
 
 PATHS = {
     "Appointment": frozenset({"status"}),
@@ -41,9 +41,9 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     provenance: str = "explicit"
 
     @property
-    def estimated(self) -> bool:
-        """True where the element only means something near the milestone."""
-        return self.provenance == "estimated"
+    def known(self) -> Provenance:
+        """Estimated where the element only means something near the milestone."""
+        return Provenance.ESTIMATED if self.provenance == "estimated" else Provenance.EXPLICIT
 
     def holds_for(self, code: str | None) -> bool:
         """True where it holds for a status or code."""

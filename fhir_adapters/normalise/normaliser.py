@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -16,10 +17,12 @@ from fhir_adapters.normalise.reading import Reader, Rules, UnreadableError
 from fhir_adapters.normalise.resources import READERS
 from fhir_adapters.normalise.structs import Meta
 from fhir_adapters.pseudonyms import Pseudonyms
-from twin.facts import Carried, Fact, Quarantined, VersionKey
+from twin.facts import Carried, Deleted, Fact, Quarantined, VersionKey
 
 TYPES = tuple(READERS)
 """The resource types that are read."""
+DELETED = "deleted"
+"""Version id and content hash of what is no longer on the server."""
 SUBSETTED = "not the whole resource (SUBSETTED)"
 """Why a resource is quarantined that came with only some of its elements: reading it by itself gives all."""
 
@@ -57,7 +60,7 @@ class Normaliser:
         self.server = server
         self.pseudonyms = pseudonyms
         self._read_annotation = read_annotation
-        table = mapping or default_mapping()
+        self._mapping = table = mapping or default_mapping()
         entries = sorted(table.milestone, key=lambda entry: (entry.resource, entry.path))
         self._rules = Rules(
             base=_base(server),
@@ -66,6 +69,12 @@ class Normaliser:
             entries={path: tuple(each) for path, each in groupby(entries, lambda one: (one.resource, one.path))},
             settings=table.care_setting,
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Made anew in another process: it keeps nothing that has to go along."""
+        rules = self._rules
+        make = partial(Normaliser, mapping=self._mapping, read_annotation=self._read_annotation)
+        return make, (self.server, self.pseudonyms, rules.zone)
 
     def version(self, raw: object, observed_at: datetime) -> Fact | Quarantined:
         """What a version asserts, or why it can't be read.
@@ -89,6 +98,11 @@ class Normaliser:
         except UnicodeEncodeError:
             return Reading(self._quarantined(raw, "a lone surrogate in the name of an element"))
         return Reading(outcome, frozenset(reader.patients))
+
+    def gone(self, resource_type: str, resource_id: str, at: datetime) -> Fact:
+        """What it means that a resource of a type that is read is no longer there."""
+        stored = self._rules.patients[resource_id] if resource_type == "Patient" else resource_id
+        return Fact(VersionKey(self.server, resource_type, stored, DELETED, at.astimezone(UTC)), DELETED, Deleted())
 
     def _fact(self, reader: Reader, raw: dict[str, Any]) -> Fact:
         if reason := _refusal(raw):

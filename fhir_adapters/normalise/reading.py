@@ -24,10 +24,12 @@ from fhir_adapters import dates, links
 from fhir_adapters.normalise import structs, words
 from fhir_adapters.normalise.mapping import Entry
 from fhir_adapters.pseudonyms import Pseudonyms
-from twin.facts import Code, Concept, Person
+from twin.facts import Code, Concept, Person, StayRule
 from twin.vocabulary import CareSetting
 
 PEOPLE = ("Practitioner", "PractitionerRole")
+NOT_HAPPENING = frozenset({"planned", "cancelled", "entered-in-error"})
+"""Statuses of an Encounter whose times are plans or mistakes."""
 _MAX_CODINGS = 20
 
 _PLAIN = re.compile(r"([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-._]{1,64})", re.ASCII)
@@ -90,6 +92,8 @@ class Rules:
         self.entries = entries
         self.holding = Known(self._holding)
         """Entries of a resource type, path and status or code."""
+        self.stay_rules = Known(self._stay_rules)
+        """What the times of an Encounter's stays are, by its status."""
         self.targets = Known(self._target)
         self.patients = Known(pseudonyms.patient)
         self.concepts = Known(self._concept)
@@ -99,6 +103,15 @@ class Rules:
     def _holding(self, key: tuple[str, str, str | None]) -> tuple[Entry, ...]:
         resource, path, code = key
         return tuple(entry for entry in self.entries.get((resource, path), ()) if entry.holds_for(code))
+
+    def _stay_rules(self, status: str) -> tuple[StayRule, ...]:
+        if status in NOT_HAPPENING:
+            return ()
+        return tuple(
+            StayRule(part, entry.milestone, entry.place, entry.known, entry.without_visit)
+            for part in ("start", "end")
+            for entry in self.holding["Encounter", f"location.period.{part}", status]
+        )
 
     def _target(self, reference: str) -> Target:
         if (plain := _PLAIN.fullmatch(reference)) and links.is_id(plain[2]):

@@ -14,7 +14,16 @@ import msgspec
 
 from fhir_adapters import dates
 from fhir_adapters.normalise import stamps, structs, words
-from fhir_adapters.normalise.reading import PEOPLE, Reader, Span, UnreadableError, concept_texts, team, unique
+from fhir_adapters.normalise.reading import (
+    NOT_HAPPENING,
+    PEOPLE,
+    Reader,
+    Span,
+    UnreadableError,
+    concept_texts,
+    team,
+    unique,
+)
 from twin.facts import (
     AppointmentFact,
     Assertion,
@@ -59,6 +68,7 @@ _STAY_STATUSES = frozenset({"planned", "active", "reserved", "completed"})
 _LOCATION_STATUSES = frozenset({"active", "suspended", "inactive"})
 _REQUEST_STATUSES = frozenset({"draft", "active", "on-hold", "revoked", "completed", "entered-in-error", "unknown"})
 _SLOT_STATUSES = frozenset({"busy", "free", "busy-unavailable", "busy-tentative", "entered-in-error"})
+_NEITHER: frozenset[str] = frozenset()
 _GENDERS = frozenset({"male", "female", "other", "unknown"})
 
 
@@ -130,31 +140,32 @@ def encounter(reader: Reader, raw: dict[str, Any]) -> EncounterFact:
         requests=reader.refs(read.based_on, "ServiceRequest"),
         start=span[0],
         end=span[1],
-        stays=tuple(one.stay for one in stays),
+        stays=stays,
+        stay_rules=reader.rules.stay_rules[status] if stays else (),
         team=team(reader.person(one.individual, one.type or ()) for one in read.participant or ()),
-        stamps=stamps.of_encounter(reader, read, status=status, span=span, stays=stays),
+        stamps=stamps.of_encounter(reader, read, status=status, span=span),
     )
 
 
-def _stays(reader: Reader, read: structs.Encounter, *, status: str, span: Span) -> list[stamps.ReadStay]:
+def _stays(reader: Reader, read: structs.Encounter, *, status: str, span: Span) -> tuple[Stay, ...]:
     """Where the patient was. A movement's only place takes the Encounter's own times where it has none."""
     entries = read.location or []
-    movement = (read.part_of is not None or len(entries) == 1) and status not in stamps.NOT_HAPPENING
+    movement = (read.part_of is not None or len(entries) == 1) and status not in NOT_HAPPENING
     stays = []
     for entry in entries:
         where = reader.ref(entry.location, "Location")
         if where is None:
             continue
         start, end = reader.span(entry.period)
-        own: frozenset[str] = frozenset()
+        own = _NEITHER
         if movement and entry.period is None:
             reader.found("stay-without-period")
             (start, end), own = span, frozenset({"start", "end"})
         elif len(entries) == 1 and read.part_of is not None and status == "finished" and end is None:
             reader.found("stay-without-end")
             end, own = span[1], frozenset({"end"})
-        stays.append(stamps.ReadStay(Stay(where, _stay_status(reader, entry.status), start, end), own))
-    return stays
+        stays.append(Stay(where, _stay_status(reader, entry.status), start, end, own))
+    return tuple(stays)
 
 
 def _stay_status(reader: Reader, status: str | None) -> str:

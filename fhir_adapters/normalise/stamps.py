@@ -1,31 +1,19 @@
 """Milestones that a resource asserts, by the mapping."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 from fhir_adapters.normalise import structs
 from fhir_adapters.normalise.mapping import Entry
-from fhir_adapters.normalise.reading import Reader, Span
-from twin.facts import Stamp, Stay
+from fhir_adapters.normalise.reading import NOT_HAPPENING, Reader, Span
+from twin.facts import Stamp
 from twin.vocabulary import Provenance
 
-NOT_HAPPENING = frozenset({"planned", "cancelled", "entered-in-error"})
-"""Statuses of an Encounter whose times are plans or mistakes."""
-_NOT_THERE = frozenset({"planned", "reserved"})
 _NOT_PERFORMED = frozenset({"preparation", "not-done", "entered-in-error"})
 _NEVER = frozenset({"not-done", "entered-in-error"})
 _RUNNING = frozenset({"in-progress", "on-hold"})
 _OVER = frozenset({"completed", "stopped"})
-
-
-@dataclass(frozen=True, slots=True)
-class ReadStay:
-    """A stay, and which of its times (`start`, `end`) are the Encounter's own."""
-
-    stay: Stay
-    estimated: frozenset[str] = frozenset()
 
 
 def of_status(reader: Reader, resource: str, status: str) -> Iterator[Stamp]:
@@ -35,10 +23,8 @@ def of_status(reader: Reader, resource: str, status: str) -> Iterator[Stamp]:
             yield Stamp(entry.milestone, None, Provenance.DERIVED, without_visit=entry.without_visit)
 
 
-def of_encounter(
-    reader: Reader, encounter: structs.Encounter, *, status: str, span: Span, stays: Iterable[ReadStay]
-) -> tuple[Stamp, ...]:
-    """What an Encounter asserts; nothing where it was entered in error."""
+def of_encounter(reader: Reader, encounter: structs.Encounter, *, status: str, span: Span) -> tuple[Stamp, ...]:
+    """What an Encounter asserts but for its stays; nothing where it was entered in error."""
     if status == "entered-in-error":
         return ()
     stamps = [*of_status(reader, "Encounter", status), *_of_history(reader, encounter)]
@@ -47,9 +33,6 @@ def of_encounter(
             continue
         entries = reader.rules.holding["Encounter", f"period.{part}", status]
         stamps += [_stamp(entry, at) for entry in entries if encounter.part_of is None or not entry.whole_stay]
-    if status not in NOT_HAPPENING:
-        for stay in stays:
-            stamps += _of_stay(reader, stay, status)
     return tuple(stamps)
 
 
@@ -61,22 +44,6 @@ def _of_history(reader: Reader, encounter: structs.Encounter) -> Iterator[Stamp]
             at = reader.span(past.period)[0] if entry.holds_for(past.status) else None
             if at is not None:
                 yield _stamp(entry, at)
-
-
-def _of_stay(reader: Reader, read: ReadStay, status: str) -> list[Stamp]:
-    stamps: list[Stamp] = []
-    if read.stay.status in _NOT_THERE:
-        return stamps
-    for part, at in (("start", read.stay.start), ("end", read.stay.end)):
-        if at is None:
-            continue
-        path = "location.period.start" if part == "start" else "location.period.end"
-        where, guessed = read.stay.location, part in read.estimated
-        stamps += [
-            Stamp(entry.milestone, at, _provenance(entry, guessed), where, entry.place, entry.without_visit)
-            for entry in reader.rules.holding["Encounter", path, status]
-        ]
-    return stamps
 
 
 def performed(reader: Reader, procedure: structs.Procedure) -> Span:
@@ -137,8 +104,4 @@ def _codes(concept: object) -> set[str]:
 
 
 def _stamp(entry: Entry, at: datetime) -> Stamp:
-    return Stamp(entry.milestone, at, _provenance(entry), None, entry.place, entry.without_visit)
-
-
-def _provenance(entry: Entry, guessed: bool = False) -> Provenance:  # noqa: FBT001, FBT002 - called for every stamp
-    return Provenance.ESTIMATED if guessed or entry.provenance == "estimated" else Provenance.EXPLICIT
+    return Stamp(entry.milestone, at, entry.known, None, entry.place, entry.without_visit)

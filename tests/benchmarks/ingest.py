@@ -9,6 +9,7 @@ Both must hold the same resources, with the same versions and content hashes.
 
 import asyncio
 import json
+import os
 import re
 import resource
 import subprocess
@@ -17,7 +18,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -95,33 +96,29 @@ def ours(folder: Path) -> dict[str, Any]:
     """Load the folder; seconds from the first byte to journal and twins, and this process's peak of memory."""
     from api.compose import worker_of
     from api.loading import load_files
+    from api.sections import LIVE_PAST_DAYS
     from api.settings import Settings
     from fhir_adapters import ndjson
-    from twin.facts import Fact, Horizon
-    from twin.projections.leaving import without_past
-    from twin.projections.ledger import Ledger, fold
     from twin.projections.suite_twin import suite_twin
-    from twin.timebase import shifted
 
-    settings = Settings.model_validate(
-        {"database_url": f"sqlite:///{folder / 'ours.db'}", "privacy": {"key_file": str(folder / "key")}}
-    )
     today = last_day(folder)
-    horizon = Horizon(today - timedelta(days=31), today + timedelta(days=30))
-    ledger = Ledger()
-
-    def kept(facts: list[Fact]) -> None:
-        nonlocal ledger
-        refs = {fact.key.ref for fact in facts}
-        ledger = without_past(fold(ledger, facts), horizon.first, PARIS, among=refs)
+    settings = Settings.model_validate(
+        {
+            "database_url": f"sqlite:///{folder / 'ours.db'}",
+            "privacy": {"key_file": str(folder / "key")},
+            "clock": {"anchor": datetime(today.year, today.month, today.day, 18, tzinfo=PARIS)},
+            "sync": {"past_days": LIVE_PAST_DAYS, "ahead_days": 30},
+        }
+    )
 
     async def work() -> dict[str, Any]:
-        async with worker_of(settings, settings.make_clock()) as worker:
-            parts = worker.parts
+        clock = settings.make_clock()
+        async with worker_of(settings, clock) as worker:
             started = time.perf_counter()
-            told = load_files(parts, ndjson.files_of(folder), lambda *done: None, kept=kept)
-            clock = shifted(datetime(today.year, today.month, today.day, 18, tzinfo=PARIS))
-            suite = suite_twin(ledger, parts.site, clock=clock, horizon=horizon, server=parts.normaliser.server)
+            told = load_files(worker.parts, ndjson.files_of(folder), lambda *done: None)
+            await worker.rebuild()
+            server, horizon = worker.parts.normaliser.server, worker.horizon
+            suite = suite_twin(worker.ledger, worker.parts.site, clock=clock, horizon=horizon, server=server)
             seconds = time.perf_counter() - started
         assert suite.cases
         return {"resources": told.facts, "seconds": round(seconds, 3), "peak_mb": peak_mb()}
@@ -136,8 +133,9 @@ def last_day(folder: Path) -> date:
 
 
 def peak_mb() -> float:
-    """The most memory that this process had, MB."""
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+    """The most memory that this process and its readers had, MB: the largest reader counts once for each core."""
+    own, readers = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return round((own + readers * len(os.sched_getaffinity(0))) / 1024, 1)
 
 
 # The peer

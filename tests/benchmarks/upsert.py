@@ -21,15 +21,15 @@ from tests.benchmarks import Row
 from tests.benchmarks.__main__ import alone
 from tests.journals import NOW
 from tests.years import year
+from twin.fact_text import FactText, fact_text, instant_text
 from twin.journal import Journal
-from twin.journal.codec import fact_row, instant_text
+from twin.journal.rows import Rows
 from twin.journal.store import Store, open_store
 from twin.journal.tables import FACT
 
 SAMPLE = 1_500
 ROWS = 68_000
 UNIT = "rows, half of them there already"
-Rows = list[dict[str, object]]
 
 
 class Merged(SQLModel, table=True):
@@ -51,7 +51,8 @@ class Merged(SQLModel, table=True):
 
 def run() -> list[Row]:
     """Each database with its peer."""
-    rows = [fact_row(fact, "r1", instant_text(NOW)) for fact in islice(year(), ROWS)]
+    names = (*FactText._fields, "reading", "observed_at")
+    rows = Rows(names, [(*fact_text(fact), "r1", instant_text(NOW)) for fact in islice(year(), ROWS)])
     return [row for name, url in _databases() for row in _compared(name, url, rows)]
 
 
@@ -75,12 +76,12 @@ def _compared(name: str, url: str, rows: Rows) -> list[Row]:
     Journal.open(url, key_fingerprint="key").close()
     store = open_store(url)
     SQLModel.metadata.tables["merged"].create(store.engine)
-    sample = rows[:SAMPLE]
+    sample = Rows(rows.names, rows.values[:SAMPLE])
     theirs = _per_second(store, "merged", sample, _merge)
     _per_second(store, "fact", sample, _append)
     assert _content(store, "fact") == _content(store, "merged") != []
     ours = _per_second(store, "fact", rows, _append)
-    assert len(_content(store, "fact")) == len(rows)
+    assert len(_content(store, "fact")) == len(rows.values)
     store.engine.dispose()
     return [
         Row("upsert", f"journal, {name}", per_second=ours, unit=UNIT, ratio=ours / theirs),
@@ -100,7 +101,7 @@ def _per_second(store: Store, table: str, rows: Rows, work: Callable[[Store, Row
         for _ in range(2):
             work(store, rows)
         taken.append(time.perf_counter() - started)
-    return 2 * len(rows) / min(taken)
+    return 2 * len(rows.values) / min(taken)
 
 
 def _append(store: Store, rows: Rows) -> None:
@@ -110,8 +111,8 @@ def _append(store: Store, rows: Rows) -> None:
 
 def _merge(store: Store, rows: Rows) -> None:
     with Session(store.engine) as session:
-        for row in rows:
-            session.merge(Merged(**cast(dict[str, Any], row)))
+        for row in rows.values:
+            session.merge(Merged(**cast(dict[str, Any], dict(zip(rows.names, row, strict=True)))))
         session.commit()
 
 

@@ -7,7 +7,9 @@ from zoneinfo import ZoneInfo
 
 from fhir_adapters.normalise import Normaliser
 from fhir_adapters.pseudonyms import Pseudonyms
-from twin.facts import AppointmentFact, Assertion, Fact, Quarantined
+from twin.facts import AppointmentFact, Assertion, EncounterFact, Fact, ProcedureFact, Quarantined, Stamp
+from twin.projections.stamps import stay_stamps
+from twin.vocabulary import PlaceKind
 
 BASE = "https://fhir.clinic.example/r4"
 PARIS = ZoneInfo("Europe/Paris")
@@ -168,3 +170,10 @@ def appointment(**elements: Any) -> AppointmentFact:
 def participant(**actor: Any) -> dict[str, Any]:
     """The element `participant` with one actor."""
     return {"participant": [{"actor": actor, "status": "accepted"}]}
+
+
+def all_stamps(found: AppointmentFact | EncounterFact | ProcedureFact) -> list[Stamp]:
+    """Those of an Encounter's stays too, as if each place were of each kind."""
+    stays = found if isinstance(found, EncounterFact) else EncounterFact("")
+    each = (stamp for kind in PlaceKind for stamp in stay_stamps(stays, lambda ref: kind))  # noqa: B023 - used at once
+    return list(dict.fromkeys([*found.stamps, *each]))

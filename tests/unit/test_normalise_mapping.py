@@ -57,7 +57,7 @@ def test_mapping_of_site(tmp_path: Path) -> None:
     stay = normaliser.version(ENCOUNTER, NOW)
     assert isinstance(stay, Fact)
     assert isinstance(stay.assertion, EncounterFact)
-    assert [one.place for one in stay.assertion.stamps] == [PlaceKind.INTENSIVE_CARE]
+    assert [one.place for one in stay.assertion.stay_rules] == [PlaceKind.INTENSIVE_CARE]
     assert stay.assertion.setting is CareSetting.INPATIENT
 
 

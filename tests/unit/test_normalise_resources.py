@@ -16,6 +16,7 @@ from tests.unit.fhir_samples import (
     PATIENT,
     PROCEDURE,
     PSEUDONYMS,
+    all_stamps,
     appointment,
     assertion,
     changed,
@@ -42,7 +43,7 @@ def paris(hour: int, minute: int = 0) -> datetime:
 def stamps(raw: object, milestone: Milestone) -> list[Stamp]:
     found = assertion(raw)
     assert isinstance(found, AppointmentFact | EncounterFact | ProcedureFact)
-    return [stamp for stamp in found.stamps if stamp.milestone is milestone]
+    return [stamp for stamp in all_stamps(found) if stamp.milestone is milestone]
 
 
 # Appointment
@@ -137,7 +138,7 @@ def test_encounter() -> None:
 
 
 def test_stays_are_stamps_by_kind_of_place() -> None:
-    by_kind = {(stamp.milestone, stamp.place): stamp for stamp in encounter().stamps if stamp.location}
+    by_kind = {(stamp.milestone, stamp.place): stamp for stamp in all_stamps(encounter()) if stamp.location}
     into = by_kind[Milestone.PATIENT_IN_ROOM, PlaceKind.ROOM]
     assert (into.at, into.provenance, into.location) == (paris(8, 5), Provenance.EXPLICIT, "Location/room-1")
     assert by_kind[Milestone.PATIENT_OUT_OF_ROOM, PlaceKind.ROOM].at == paris(9, 40)
@@ -161,7 +162,7 @@ def test_arrival_and_discharge_of_stay() -> None:
 
 @pytest.mark.parametrize("status", ["planned", "cancelled", "entered-in-error"])
 def test_plan_is_no_stamp(status: str) -> None:
-    assert encounter(status=status, statusHistory=None).stamps == ()
+    assert all_stamps(encounter(status=status, statusHistory=None)) == []
 
 
 @pytest.mark.parametrize("status", ["planned", "reserved"])

@@ -24,10 +24,11 @@ from sqlalchemy import (
 )
 
 from twin.errors import JournalError
+from twin.fact_text import FactText, fact_of, fact_text, instant_of, instant_text, text_of
 from twin.facts import Fact, Quarantined
 from twin.journal import codec, schema
 from twin.journal.records import Decision, KeptOutcome, Predictions, Run
-from twin.journal.rows import Row
+from twin.journal.rows import Row, Rows, rows_of
 from twin.journal.store import BUSY_S, Store, open_store
 from twin.journal.tables import CONTEXT, CURSOR, DECISION, FACT, OUTCOME, QUARANTINE, RUN, TABLES, TIMELINE
 from twin.timeline import PredictedRoomEnd, PredictedTimeline, WriteOutcome
@@ -36,6 +37,7 @@ T = TypeVar("T")
 
 PAGE = 2_000
 """Facts read at once; the lock is free between two pages."""
+_FACT_COLUMNS = (*FactText._fields, "reading", "observed_at")
 _SET_CURSOR = text(
     "INSERT INTO cursor (server, type, at) VALUES (:server, :type, :at) "
     "ON CONFLICT (server, type) DO UPDATE SET at = excluded.at"
@@ -95,14 +97,28 @@ class Journal:
 
         `reading` names the mapping and the normalisers' version: another one keeps the same versions anew.
         """
-        seen = codec.instant_text(observed_at)
-        fact_rows = [codec.fact_row(fact, reading, seen) for fact in facts]
+        texts = list(map(fact_text, facts))
+        return self.append_texts(server, texts, quarantined, cursor, reading=reading, observed_at=observed_at)
+
+    def append_texts(
+        self,
+        server: str,
+        facts: Iterable[FactText],
+        quarantined: Iterable[Quarantined],
+        cursor: Mapping[str, datetime],
+        *,
+        reading: str,
+        observed_at: datetime,
+    ) -> int:
+        """`append_batch` of facts that are text already."""
+        seen = instant_text(observed_at)
+        fact_rows = Rows(_FACT_COLUMNS, [(*fact, reading, seen) for fact in facts])
         bad_rows = [_quarantine_row(bad, reading, seen) for bad in quarantined]
-        cursor_rows = [{"server": server, "type": of, "at": codec.instant_text(at)} for of, at in cursor.items()]
-        if any(row["server"] != server for row in (*fact_rows, *bad_rows)):
+        cursor_rows = [{"server": server, "type": of, "at": instant_text(at)} for of, at in cursor.items()]
+        if {values[0] for values in fact_rows.values}.union(row["server"] for row in bad_rows) - {server}:
             raise JournalError("a batch holds what one server gave: append each server's by itself")
         with self._transaction(writes=True) as connection:
-            new = self._append(connection, FACT, fact_rows)
+            new = self._store.append(connection, FACT, fact_rows) if fact_rows.values else 0
             self._append(connection, QUARANTINE, bad_rows)
             if cursor_rows:
                 connection.execute(_SET_CURSOR, cursor_rows)
@@ -127,7 +143,7 @@ class Journal:
 
     def append_outcomes(self, server: str, outcomes: Iterable[WriteOutcome], *, run: str | None, at: datetime) -> None:
         """Keep what became of the write orders of one round; `at` is wall time, `run` the run they came from."""
-        told = codec.instant_text(at)
+        told = instant_text(at)
         rows: list[Row] = [
             {
                 "server": server,
@@ -145,7 +161,7 @@ class Journal:
 
     def append_decision(self, server: str, decision: Decision) -> None:
         """Keep what a person decided."""
-        instants = {name: codec.instant_text(getattr(decision, name)) for name in ("at", "wall_at")}
+        instants = {name: instant_text(getattr(decision, name)) for name in ("at", "wall_at")}
         told = {name: getattr(decision, name) for name in ("kind", "subject", "choice", "person", "reason", "content")}
         with self._transaction(writes=True) as connection:
             self._append(connection, DECISION, [{"server": server, **told, **instants}])
@@ -168,9 +184,9 @@ class Journal:
         versions that the server had by then, on its own clock (lastUpdated).
         """
         upto = self.position() if upto is None else upto
-        latest = None if until is None else codec.instant_text(until)
+        latest = None if until is None else instant_text(until)
         while rows := self._rows(_page(server, reading or "", after, upto, latest)):
-            yield from map(codec.fact_of, rows)
+            yield from map(fact_of, rows)
             after = rows[-1]["position"]
 
     def position(self) -> int:
@@ -181,7 +197,7 @@ class Journal:
     def cursor(self, server: str) -> dict[str, datetime]:
         """The server's time up to which each type was read."""
         rows = self._rows(select(CURSOR).where(CURSOR.c.server == server))
-        return {row["type"]: codec.instant_of(row["at"]) for row in rows}
+        return {row["type"]: instant_of(row["at"]) for row in rows}
 
     def quarantined(self, server: str, *, limit: int = 100) -> tuple[Quarantined, ...]:
         """What could not be read, newest first."""
@@ -222,8 +238,8 @@ class Journal:
         """What was predicted by `until` (wall time), in runs since `since`."""
         inside = (
             RUN.c.server == server,
-            RUN.c.wall_at >= codec.instant_text(since),
-            RUN.c.wall_at <= codec.instant_text(until),
+            RUN.c.wall_at >= instant_text(since),
+            RUN.c.wall_at <= instant_text(until),
         )
         newest = self._rows(select(RUN).where(*inside).order_by(RUN.c.wall_at.desc()).limit(1))
         kept = self._rows(_newest_predictions(inside))
@@ -244,7 +260,7 @@ class Journal:
             KeptOutcome(
                 WriteOutcome(row["ref"], row["status"], row["version_id"], row["reason"]),
                 run=row["run"],
-                at=codec.instant_of(row["at"]),
+                at=instant_of(row["at"]),
             )
             for row in rows
         )
@@ -255,8 +271,8 @@ class Journal:
         return tuple(
             Decision(
                 **{name: row[name] for name in ("kind", "subject", "choice", "person", "reason", "content")},
-                at=codec.instant_of(row["at"]),
-                wall_at=codec.instant_of(row["wall_at"]),
+                at=instant_of(row["at"]),
+                wall_at=instant_of(row["wall_at"]),
             )
             for row in self._rows(mine.order_by(DECISION.c.position))
         )
@@ -273,7 +289,7 @@ class Journal:
 
     def _issued(self, server: str, kind: str, since: datetime) -> Sequence[RowMapping]:
         told = select(TIMELINE.c.subject, TIMELINE.c.prediction).join(RUN, RUN.c.id == TIMELINE.c.run)
-        mine = and_(RUN.c.server == server, RUN.c.at >= codec.instant_text(since), TIMELINE.c.kind == kind)
+        mine = and_(RUN.c.server == server, RUN.c.at >= instant_text(since), TIMELINE.c.kind == kind)
         return self._rows(told.where(mine).order_by(RUN.c.at, RUN.c.wall_at))
 
     def _rows(self, query: Executable) -> Sequence[RowMapping]:
@@ -281,7 +297,7 @@ class Journal:
             return connection.execute(query).mappings().all()
 
     def _append(self, connection: Connection, table: Table, rows: list[Row]) -> int:
-        return self._store.append(connection, table, rows) if rows else 0
+        return self._store.append(connection, table, rows_of(rows)) if rows else 0
 
     @contextmanager
     def _transaction(self, *, writes: bool = False) -> Iterator[Connection]:
@@ -337,7 +353,7 @@ def _quarantine_row(bad: Quarantined, reading: str, observed_at: str) -> Row:
 
 
 def _timeline_row(run: Run, kind: str, subject: str, prediction: object) -> Row:
-    return {"run": run.id, "kind": kind, "subject": subject, "prediction": codec.text_of(prediction)}
+    return {"run": run.id, "kind": kind, "subject": subject, "prediction": text_of(prediction)}
 
 
 def _run_row(server: str, run: Run, position: int) -> Row:
@@ -345,13 +361,13 @@ def _run_row(server: str, run: Run, position: int) -> Row:
         "id": run.id,
         "server": server,
         "position": position,
-        "at": codec.instant_text(run.at),
+        "at": instant_text(run.at),
         "seed": run.seed,
         "replications": run.replications,
         "model": run.model,
         "code_version": run.code_version,
         "result_hash": run.result_hash,
-        "wall_at": codec.instant_text(run.wall_at),
+        "wall_at": instant_text(run.wall_at),
     }
 
 
@@ -363,11 +379,11 @@ def _context_row(content: str) -> Row:
 def _run_of(row: RowMapping) -> Run:
     return Run(
         id=row["id"],
-        at=codec.instant_of(row["at"]),
+        at=instant_of(row["at"]),
         seed=row["seed"],
         replications=row["replications"],
         code_version=row["code_version"],
-        wall_at=codec.instant_of(row["wall_at"]),
+        wall_at=instant_of(row["wall_at"]),
         model=row["model"],
         result_hash=row["result_hash"],
         position=row["position"],

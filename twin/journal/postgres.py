@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Engine, StaticPool, Table, create_engine, eve
 
 from twin.errors import JournalError
 from twin.journal.address import Address
-from twin.journal.rows import Row, values_of, writing
+from twin.journal.rows import Rows, writing
 
 _WRITER = 0x6A756D656175
 """Advisory lock of who writes ("jumeau"): one transaction at a time, so that positions grow with commits."""
@@ -75,17 +75,15 @@ def check_encoding(connection: Connection, name: str) -> None:
         raise JournalError(f"the database {name} has the encoding {found}: make one with ENCODING 'UTF8'")
 
 
-def append(connection: Connection, table: Table, rows: list[Row]) -> int:
+def append(connection: Connection, table: Table, rows: Rows) -> int:
     """Insert the rows that are not there yet, in their order; how many they were."""
-    names = list(rows[0])
-    columns = ", ".join(names)
-    values = list(map(values_of(names), rows))
-    if len(rows) < _COPY_FROM:
-        marks = ", ".join(["%s"] * len(names))
+    columns, values = ", ".join(rows.names), rows.values
+    if len(values) < _COPY_FROM:
+        marks = ", ".join(["%s"] * len(rows.names))
         told = f"INSERT INTO {table.name} ({columns}) VALUES ({marks}) ON CONFLICT DO NOTHING"
         return connection.exec_driver_sql(told, values).rowcount
     if _copy_new(connection, f"{table.name} ({columns})", values):
-        return len(rows)
+        return len(values)
     execute = connection.exec_driver_sql
     execute(
         f"CREATE TEMPORARY TABLE loaded ON COMMIT DROP AS SELECT 0 AS nth, {columns} FROM {table.name} WITH NO DATA"

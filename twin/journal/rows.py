@@ -1,21 +1,27 @@
-"""What the databases share: rows by name of column, and transactions that write."""
+"""What the databases share: rows to append, and transactions that write."""
 
-from collections.abc import Callable, Sequence
-from operator import itemgetter
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 Row = dict[str, object]
-"""A row to append, by name of column; all rows of one call have the same names in the same order."""
+"""A row by name of column."""
 WRITES = {"journal_writes": True}
 """Execution option of a connection whose transactions write: one at a time does, so positions grow with commits."""
+
+
+class Rows(NamedTuple):
+    """Rows to append: the names of the columns, and of each row the values in their order."""
+
+    names: tuple[str, ...]
+    values: list[tuple[object, ...]]
+
+
+def rows_of(rows: list[Row]) -> Rows:
+    """Rows that all have the same names in the same order; not for none."""
+    return Rows(tuple(rows[0]), [tuple(row.values()) for row in rows])
 
 
 def writing(connection: Connection) -> bool:
     """True where the transaction that begins is one that writes."""
     return bool(connection.get_execution_options().get("journal_writes"))
-
-
-def values_of(names: Sequence[str]) -> Callable[[Row], tuple[object, ...]]:
-    """Picks the values of these columns, two at the least, from a row."""
-    return itemgetter(*names)

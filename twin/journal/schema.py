@@ -13,9 +13,9 @@ from typing import Any
 from sqlalchemy import Connection, event, inspect, select, update
 
 from twin.errors import JournalError, SchemaTooNewError, SchemaTooOldError, WrongKeyError
+from twin.fact_text import instant_text
 from twin.journal import migrations, sqlite
 from twin.journal.address import POSTGRESQL, address_of
-from twin.journal.codec import instant_text
 from twin.journal.postgres import check_encoding
 from twin.journal.store import BUSY_S, Store, open_store
 from twin.journal.tables import META, SCHEMA

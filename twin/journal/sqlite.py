@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, StaticPool, Table, create_engine, eve
 
 from twin.errors import JournalError
 from twin.journal.address import Address
-from twin.journal.rows import Row, values_of, writing
+from twin.journal.rows import Rows, writing
 
 _ADVICE = {
     "SQLITE_BUSY": "another program is writing to it: end that program, or try again",
@@ -49,13 +49,12 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing(connection) else "BEGIN")
 
 
-def append(connection: Connection, table: Table, rows: list[Row]) -> int:
+def append(connection: Connection, table: Table, rows: Rows) -> int:
     """Insert the rows that are not there yet; how many they were."""
     # Past SQLAlchemy's parameters, which would cost as much again as SQLite itself.
-    names = list(rows[0])
-    marks = ", ".join("?" * len(names))
-    told = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks}) ON CONFLICT DO NOTHING"
-    return connection.exec_driver_sql(told, list(map(values_of(names), rows))).rowcount
+    marks = ", ".join("?" * len(rows.names))
+    told = f"INSERT INTO {table.name} ({', '.join(rows.names)}) VALUES ({marks}) ON CONFLICT DO NOTHING"
+    return connection.exec_driver_sql(told, rows.values).rowcount
 
 
 def advice(error: BaseException) -> str:

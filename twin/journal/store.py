@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from twin.errors import JournalError
 from twin.journal import postgres, sqlite
 from twin.journal.address import POSTGRESQL, Address, address_of
-from twin.journal.rows import WRITES, Row
+from twin.journal.rows import WRITES, Rows
 
 BUSY_S = 5.0
 """Seconds to wait for another program that writes."""
@@ -22,7 +22,7 @@ class Store:
 
     address: Address
     engine: Engine
-    append: Callable[[Connection, Table, list[Row]], int]
+    append: Callable[[Connection, Table, Rows], int]
     """Inserts rows that are not there yet, in their order; gives how many they were. Not for no rows."""
     advice: Callable[[BaseException], str]
     errors: tuple[type[Exception], ...] = (SQLAlchemyError,)

@@ -1,6 +1,6 @@
 """The actual times of one case: what its resources assert, with how each is known, and what contradicts."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -26,6 +26,7 @@ _ACT = (
     )
     - ROOM_MILESTONES
 )
+_NOT_THERE = frozenset({"planned", "reserved"})
 _STAYS = (AppointmentFact, EncounterFact, ProcedureFact)
 
 
@@ -74,7 +75,7 @@ def _candidates(case: Links, ledger: Ledger, places: Places, *, clock: Clock, no
         resource = ledger.resources.get(ref)
         if resource is None or resource.deleted or not isinstance(resource.content.assertion, _STAYS):
             continue
-        for stamp in _shown(resource):
+        for stamp in _shown(resource, places):
             milestone, provenance = _read(stamp, visited=visited)
             if still_open and ref in case.procedures and milestone in _LAST_COUNTS and ref not in still_open:
                 continue
@@ -100,17 +101,32 @@ def _is_open(ledger: Ledger, ref: str) -> bool:
     return act is not None and act.status in _OPEN_ACT and act.end is None
 
 
-def _shown(resource: Resource) -> Iterator[Stamp]:
+def _shown(resource: Resource, places: Places) -> Iterator[Stamp]:
     """The newest version's stamps, and the states of earlier versions that its own state implies."""
     assertion = resource.content.assertion
     stamps: Sequence[Stamp] = getattr(assertion, "stamps", ())
     yield from stamps
+    if isinstance(assertion, EncounterFact):
+        yield from stay_stamps(assertion, places.kind)
     states = {stamp.milestone for stamp in stamps if stamp.provenance is Provenance.DERIVED}
     if states:
         furthest = max(state.rank for state in states)
         for milestone in resource.first_shown:
             if milestone not in states and milestone.rank < furthest:
                 yield Stamp(milestone, None, Provenance.DERIVED)
+
+
+def stay_stamps(encounter: EncounterFact, kind_of: Callable[[str], PlaceKind | None]) -> Iterator[Stamp]:
+    """What the times of an Encounter's stays are, where each may be: a room is one by the visit, not by its kind."""
+    for stay in encounter.stays:
+        if stay.status in _NOT_THERE:
+            continue
+        kind = kind_of(stay.location)
+        for rule in encounter.stay_rules:
+            at = stay.end if rule.part == "end" else stay.start
+            if at is not None and rule.place in (None, PlaceKind.ROOM, kind):
+                provenance = Provenance.ESTIMATED if rule.part in stay.own else rule.provenance
+                yield Stamp(rule.milestone, at, provenance, stay.location, rule.place, rule.without_visit)
 
 
 def _read(stamp: Stamp, *, visited: bool) -> tuple[Milestone, Provenance]:
