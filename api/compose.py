@@ -23,7 +23,7 @@ from twin.journal.address import POSTGRESQL, address_of
 from twin.simulation.replications import SimulationWorker
 from twin.timebase import Clock
 
-READING_VERSION = "1"
+READING_VERSION = "2"
 """Goes up when the normalisers read the same bytes otherwise."""
 
 

@@ -22,6 +22,7 @@ MAX_DEPTH = 40
 MAX_BODY_DEPTH = 200
 """Of a body: a page with one resource that is too deep is still read, without that resource."""
 MAX_PLAIN_DIGITS = 19
+MODIFIER = b'"modifierExtension"'
 
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -47,6 +48,11 @@ def parse(body: bytes) -> Any:
 
     Raises BadAnswerError where it isn't JSON or is nested deeper than 200.
     """
+    return parse_seen(body)[0]
+
+
+def parse_seen(body: bytes) -> tuple[Any, bool]:
+    """The same, and True where the text shows that `is_flat` holds for the values and for all in them."""
     try:
         return _parsed(body)
     except (ValueError, RecursionError):
@@ -54,25 +60,30 @@ def parse(body: bytes) -> Any:
     if depth(body) > MAX_BODY_DEPTH:
         raise BadAnswerError(f"the body is nested deeper than {MAX_BODY_DEPTH}")
     try:
-        return _DECODER.decode(body.decode("utf-8-sig"))
+        return _DECODER.decode(body.decode("utf-8-sig")), False
     except (ValueError, RecursionError):
         # The cause is not chained: it holds the body.
         raise BadAnswerError("the body is not JSON in UTF-8") from None
 
 
-def _parsed(body: bytes) -> Any:
+def _parsed(body: bytes) -> tuple[Any, bool]:
     """The same for plain JSON, many times faster. Raises ValueError or RecursionError for anything else."""
-    if _LONG_NUMBER in body.translate(_AS_ZEROS) or _reaches(body, MAX_BODY_DEPTH):
+    if _LONG_NUMBER in body.translate(_AS_ZEROS):
         raise ValueError("not plain")
-    return _FAST_DECODER.decode(body)
+    laid_out = msgspec.json.format(body, indent=1)
+    shallow = not _reaches(laid_out, MAX_DEPTH)
+    if not shallow and _reaches(laid_out, MAX_BODY_DEPTH):
+        raise ValueError("not plain")
+    # A name may be written with escapes, which the text doesn't show.
+    return _FAST_DECODER.decode(body), shallow and MODIFIER not in body and b"\\" not in body
 
 
-def _reaches(text: bytes, levels: int) -> bool:
-    """True for a JSON text with a value that deep: set out line by line, each level is one space of indentation.
+def _reaches(laid_out: bytes, levels: int) -> bool:
+    """True for JSON with a value that deep: laid out line by line, each level is one space of indentation.
 
     No string holds a line break as it is, so that nothing else looks like one.
     """
-    return b"\n" + b" " * levels in msgspec.json.format(text, indent=1)
+    return b"\n" + b" " * levels in laid_out
 
 
 def entries(bundle: Mapping[str, Any]) -> list[Any]:
@@ -87,14 +98,14 @@ def depth(body: bytes) -> int:
     return max(accumulate(map(_STEP.__getitem__, brackets)), default=0)
 
 
-def is_flat(value: object, *, without: bytes, limit: int = MAX_DEPTH) -> bool:
-    """True for parsed values that are nested no deeper than `limit` and have no element of the name `without`.
+def is_flat(value: object) -> bool:
+    """True for parsed values that are nested no deeper than a resource may be and have no modifierExtension.
 
     It is the quick question, asked of every resource; False may also mean that the answer is not that quick.
     """
     try:
         text = _FAST_ENCODER.encode(value)
-        return without not in text and not _reaches(text, limit)
+        return MODIFIER not in text and not _reaches(msgspec.json.format(text, indent=1), MAX_DEPTH)
     except (ValueError, RecursionError):
         return False
 
@@ -142,22 +153,11 @@ def _without_ours(extensions: object) -> object:
 
 
 def _canonical(value: object) -> bytes:
-    """JSON with sorted keys in ASCII; the fast encoder where it writes the same bytes."""
+    """JSON with sorted keys; in ASCII where a text is no Unicode (half a surrogate pair)."""
     try:
-        text = _SORTED_ENCODER.encode(value)
+        return _SORTED_ENCODER.encode(value)
     except (ValueError, TypeError, RecursionError):
-        return _canonical_patiently(value)
-    if text.isascii():
-        return text
-    if b"\\\\" not in text:  # else `\\x` below may be the hospital's own
-        escaped = text.decode().encode("ascii", "backslashreplace")
-        if b"\\U" not in escaped:  # JSON writes those as two surrogates
-            return escaped.replace(b"\\x", b"\\u00")
-    return _canonical_patiently(value)
-
-
-def _canonical_patiently(value: object) -> bytes:
-    return _ENCODER.encode(_literal(value)).encode("ascii")
+        return _ENCODER.encode(_literal(value)).encode("ascii")
 
 
 def _literal(value: object) -> object:

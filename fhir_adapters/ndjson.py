@@ -162,7 +162,7 @@ class _Reading:
         """One JSON text; a large Bundle in several pieces."""
         try:
             value = _bundle(text) if b'"Bundle"' in text else None
-            value = content.parse(text) if value is None else value
+            value, flat = content.parse_seen(text) if value is None else (value, False)
         except BadAnswerError as error:
             if b"\n" in text:  # lines in a file that is called otherwise
                 for number, line in enumerate(text.splitlines(), start=1):
@@ -179,7 +179,7 @@ class _Reading:
             for number, entry in enumerate(content.entries(value), start=1):
                 self._take(entry.get("resource") if isinstance(entry, dict) else entry, f"{place}, entry {number}")
         elif value is not None or text != b"null":
-            self._take(value, place)
+            self._take(value, place, flat=flat)
 
     def _full(self, size: int) -> Iterator[Loaded]:
         self._size += size
@@ -192,15 +192,15 @@ class _Reading:
             self._gone(entry)
             return
         try:
-            value = content.parse(file_links.resolved(bytes(entry.resource), ids))
+            value, flat = content.parse_seen(file_links.resolved(bytes(entry.resource), ids))
         except BadAnswerError as error:
             self._refuse(f"{error} ({place})")
             return
         if isinstance(value, dict) and "id" not in value and entry.full_url in ids:
             value["id"] = ids[entry.full_url].partition("/")[2]
-        self._take(value, place)
+        self._take(value, place, flat=flat)
 
-    def _take(self, value: object, place: str) -> None:
+    def _take(self, value: object, place: str, *, flat: bool = False) -> None:
         if not isinstance(value, dict):
             self._refuse(f"not an object ({place})")
             return
@@ -208,7 +208,7 @@ class _Reading:
         if kind not in TYPES:
             self.loaded.ignored[str(kind) if links.is_type(kind) else "other"] += 1
             return
-        reading = self._normaliser.read(value, self._observed_at)
+        reading = self._normaliser.read(value, self._observed_at, flat=flat)
         self.loaded.patient_ids |= reading.patient_ids
         outcome = reading.outcome
         if isinstance(outcome, Fact):

@@ -83,13 +83,13 @@ class Normaliser:
         """
         return self.read(raw, observed_at).outcome
 
-    def read(self, raw: object, observed_at: datetime) -> Reading:
-        """The same, with the ids of the patients referred to."""
+    def read(self, raw: object, observed_at: datetime, *, flat: bool = False) -> Reading:
+        """The same, with the ids of the patients referred to. `flat`: `content.is_flat` is known to hold."""
         if not isinstance(raw, dict):
             return Reading(Quarantined(self.server, "", "", "", "not an object"))
         reader = Reader(self._rules, observed_at)
         try:
-            outcome = self._fact(reader, raw)
+            outcome = self._fact(reader, raw, flat=flat)
         except UnreadableError as error:
             return Reading(self._quarantined(raw, str(error)))
         except msgspec.ValidationError as error:
@@ -104,8 +104,8 @@ class Normaliser:
         stored = self._rules.patients[resource_id] if resource_type == "Patient" else resource_id
         return Fact(VersionKey(self.server, resource_type, stored, DELETED, at.astimezone(UTC)), DELETED, Deleted())
 
-    def _fact(self, reader: Reader, raw: dict[str, Any]) -> Fact:
-        if reason := _refusal(raw):
+    def _fact(self, reader: Reader, raw: dict[str, Any], *, flat: bool) -> Fact:
+        if reason := _refusal(raw, flat=flat):
             raise UnreadableError(reason)
         assertion = READERS[raw["resourceType"]](reader, raw)
         key = self._key(reader, raw)
@@ -167,14 +167,14 @@ def _base(server: str) -> links.Base | None:
         return None
 
 
-def _refusal(raw: dict[str, Any]) -> str:
+def _refusal(raw: dict[str, Any], *, flat: bool) -> str:
     """Why a resource is not read at all; empty where it is."""
     resource_type = raw.get("resourceType")
     if not isinstance(resource_type, str) or resource_type not in READERS:
         return "unknown resource type"
     if not links.is_id(raw.get("id")):
         return "bad id" if "id" in raw else "no id"
-    flat = content.is_flat(raw, without=b'"modifierExtension"')
+    flat = flat or content.is_flat(raw)
     if not flat and content.is_too_deep(raw):
         return "too deep"
     if _is_subset(raw.get("meta")):

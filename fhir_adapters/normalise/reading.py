@@ -28,6 +28,7 @@ from twin.facts import Code, Concept, Person, StayRule
 from twin.vocabulary import CareSetting
 
 PEOPLE = ("Practitioner", "PractitionerRole")
+ACTORS = frozenset({"Patient", "Location", *PEOPLE})
 NOT_HAPPENING = frozenset({"planned", "cancelled", "entered-in-error"})
 """Statuses of an Encounter whose times are plans or mistakes."""
 _MAX_CODINGS = 20
@@ -207,18 +208,24 @@ class Reader:
         if not value.reference:
             self.found("logical-reference" if value.identifier else "display-reference")
             return None
+        kind, _, name = value.reference.partition("/")
+        if kind in types and links.is_id(name):  # what nearly every server writes
+            return self._stored(kind, name)
         target = self.rules.targets[value.reference]
         if target.finding or target.type not in types:
             self.found(target.finding or "wrong-target")
             return None
-        if target.type == "Patient":
-            self.patients.add(target.id)
-            return f"Patient/{self.rules.patients[target.id]}"
-        return f"{target.type}/{target.id}"
+        return self._stored(target.type, target.id)
+
+    def _stored(self, kind: str, name: str) -> str:
+        if kind != "Patient":
+            return f"{kind}/{name}"
+        self.patients.add(name)
+        return f"Patient/{self.rules.patients[name]}"
 
     def refs(self, values: Iterable[structs.Reference | None] | None, *types: str) -> tuple[str, ...]:
         """Each that resolves, once, in order."""
-        return unique(self.ref(value, *types) for value in values or ())
+        return unique([self.ref(value, *types) for value in values]) if values else ()
 
     def patient(self, value: structs.Reference | None) -> str | None:
         """The pseudonym of the patient that is referred to."""
@@ -229,7 +236,10 @@ class Reader:
         """The type of an actor as its reference tells, or without one its `type`; "" where nothing does."""
         if actor is None:
             return ""
-        return self.rules.targets[actor.reference].kind if actor.reference else actor.type or ""
+        if not actor.reference:
+            return actor.type or ""
+        kind, _, name = actor.reference.partition("/")
+        return kind if kind in ACTORS and "/" not in name else self.rules.targets[actor.reference].kind
 
     # Concepts and people
 
@@ -239,7 +249,7 @@ class Reader:
 
     def concepts(self, *values: structs.CodeableConcept | None) -> tuple[Concept, ...]:
         """Each that says something, in order."""
-        return tuple(concept for concept in map(self.concept, values) if concept is not None)
+        return tuple([concept for concept in map(self.concept, values) if concept is not None])
 
     def person(
         self, actor: structs.Reference | None, roles: tuple[structs.CodeableConcept | None, ...]

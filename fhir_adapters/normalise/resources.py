@@ -77,17 +77,15 @@ def appointment(reader: Reader, raw: dict[str, Any]) -> AppointmentFact:
     read = msgspec.convert(raw, structs.Appointment)
     status = reader.code(read.status, _APPOINTMENT_STATUSES)
     start, end = _booked(reader, read)
-    present = [one for one in read.participant or () if one.status != "declined"]
-    # An actor of no known type may be the room: reading it as one notes why it is unresolved.
-    places = (one.actor for one in present if reader.kind(one.actor) in ("Location", ""))
+    patients, places, people = _participants(reader, read)
     return AppointmentFact(
         status=status,
         start=start,
         end=end,
         minutes=_booked_minutes(reader, read.minutes_duration),
-        patient=_booked_patient(reader, read),
+        patient=_booked_patient(reader, patients),
         locations=reader.refs(places, "Location"),
-        team=team(reader.person(one.actor, one.type or ()) for one in present if reader.kind(one.actor) in PEOPLE),
+        team=team([reader.person(one.actor, one.type or ()) for one in people]),
         services=reader.concepts(*(read.service_type or ()), *(read.service_category or ()), read.appointment_type),
         specialties=reader.concepts(*(read.specialty or ())),
         reasons=reader.concepts(*(read.reason_code or ())),
@@ -118,8 +116,26 @@ def _booked_minutes(reader: Reader, value: object) -> float | None:
     return float(value)
 
 
-def _booked_patient(reader: Reader, read: structs.Appointment) -> str | None:
-    found = unique(reader.patient(one.actor) for one in read.participant or () if reader.kind(one.actor) == "Patient")
+def _participants(
+    reader: Reader, read: structs.Appointment
+) -> tuple[list[structs.Reference | None], list[structs.Reference | None], list[structs.AppointmentParticipant]]:
+    """Patients, places, and the team."""
+    patients, places, people = [], [], []
+    for one in read.participant or ():
+        kind = reader.kind(one.actor)
+        if kind == "Patient":
+            patients.append(one.actor)
+        elif one.status == "declined":
+            continue
+        elif kind in PEOPLE:
+            people.append(one)
+        elif kind in ("Location", ""):  # of no known type it may be the room: reading it notes why it is unresolved
+            places.append(one.actor)
+    return patients, places, people
+
+
+def _booked_patient(reader: Reader, actors: list[structs.Reference | None]) -> str | None:
+    found = unique([reader.patient(actor) for actor in actors])
     if len(found) > 1:
         reader.found("several-patients")
     return found[0] if found else None

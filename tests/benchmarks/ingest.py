@@ -194,7 +194,7 @@ def _canonical(text: bytes) -> bytes:
     """What is hashed, by the standard library alone: numbers with a point keep their literal."""
     said = json.loads(text, parse_float=lambda literal: {"\0": literal})
     said = {name: value for name, value in said.items() if name not in ("meta", "text")}
-    return json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
+    return json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def same(database: Path, held: dict[tuple[str, str], tuple[str, str]]) -> bool:
