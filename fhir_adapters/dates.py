@@ -107,7 +107,8 @@ def _day(value: object, *, last: bool) -> date | None:
     try:
         year = int(found[1])
         month = int(found[2]) if found[2] else (12 if last else 1)
-        full = calendar.monthrange(year, month)[1]
-        return date(year, month, int(found[3]) if found[3] else (full if last else 1))
+        if found[3]:
+            return date(year, month, int(found[3]))
+        return date(year, month, calendar.monthrange(year, month)[1] if last else 1)
     except ValueError:
         return None

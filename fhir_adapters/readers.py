@@ -4,6 +4,7 @@ Each is a fresh interpreter that imports what reading needs only. It gets chunks
 with facts as text, and ends when the input closes, so it can't outlive this process.
 """
 
+import gc
 import os
 import pickle
 import signal
@@ -134,6 +135,7 @@ def _exchanged(process: "subprocess.Popen[bytes]", request: object) -> list[Text
 def serve() -> None:
     """The process's side: chunks in, texts out, until the input closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then closes this process
+    gc.disable()  # nothing that is read has cycles
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     try:
         normaliser: Normaliser = _received(requests)

@@ -27,6 +27,9 @@ SUBSETTED = "not the whole resource (SUBSETTED)"
 """Why a resource is quarantined that came with only some of its elements: reading it by itself gives all."""
 
 
+_NOTHING = Carried()
+
+
 def carries_nothing(extensions: list[dict[str, Any]]) -> Carried:
     """Reads no annotation: for a program that writes none."""
     return Carried()
@@ -144,7 +147,7 @@ class Normaliser:
     def _carried(self, raw: dict[str, Any]) -> Carried:
         extensions = raw.get("extension")
         ours = [one for one in extensions if isinstance(one, dict) and is_ours(one.get("url"))] if extensions else []
-        return self._read_annotation(ours) if ours else Carried()
+        return self._read_annotation(ours) if ours else _NOTHING
 
     def _quarantined(self, raw: dict[str, Any], reason: str) -> Quarantined:
         resource_type, meta = raw.get("resourceType"), raw.get("meta")

@@ -279,7 +279,7 @@ def patient(reader: Reader, raw: dict[str, Any]) -> PatientFact:
 
 
 def _linked(reader: Reader, read: structs.Patient, kind: str) -> tuple[str, ...]:
-    return unique(reader.patient(one.other) for one in read.link or () if one.type == kind)
+    return unique([reader.patient(one.other) for one in read.link if one.type == kind]) if read.link else ()
 
 
 def _age_band(reader: Reader, birth_date: str | None) -> str | None:
