@@ -5,6 +5,7 @@ only in words is a keyed hash. References are `Type/id` strings on the same serv
 pseudonym. Instants are aware; `last_updated` is wall time of the FHIR server, stamps are site time.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -98,6 +99,13 @@ class Stay:
     end: datetime | None = None
     own: frozenset[str] = frozenset()
     """Which of the two (`start`, `end`) the entry doesn't tell, so that it is the Encounter's own."""
+
+    def told(self) -> Iterator[tuple[str, datetime]]:
+        """`start` and `end` with the times that the entry tells; a planned or reserved place tells none."""
+        if self.status not in ("planned", "reserved"):
+            for part, at in (("start", self.start), ("end", self.end)):
+                if at is not None and part not in self.own:
+                    yield part, at
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from api.worker import Worker
 from fhir_adapters.client import FhirClient
 from fhir_adapters.errors import FhirServerError
 from fhir_adapters.normalise import Normaliser
-from twin.facts import Fact
+from twin.facts import EncounterFact, Fact
 from twin.timebase import Clock, minutes_between, wall_now
 from twin.vocabulary import Provenance
 
@@ -104,4 +104,8 @@ def _delays(facts: Iterable[Fact], clock: Clock) -> tuple[float, ...]:
 def _instants(fact: Fact) -> set[datetime]:
     """The explicit times of a version; one instant that may mean several milestones counts once."""
     stamps = getattr(fact.assertion, "stamps", ())
-    return {stamp.at for stamp in stamps if stamp.at is not None and stamp.provenance is Provenance.EXPLICIT}
+    told = {stamp.at for stamp in stamps if stamp.at is not None and stamp.provenance is Provenance.EXPLICIT}
+    if isinstance(fact.assertion, EncounterFact):
+        parts = {rule.part for rule in fact.assertion.stay_rules if rule.provenance is Provenance.EXPLICIT}
+        told |= {at for stay in fact.assertion.stays for part, at in stay.told() if part in parts}
+    return told
