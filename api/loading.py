@@ -14,7 +14,7 @@ from api.parts import Parts
 from api.settings import Settings
 from fhir_adapters import file_links, ndjson
 from fhir_adapters.errors import BadSourceError
-from fhir_adapters.readers import Readers, Texts
+from fhir_adapters.readers import Readers, Texts, processes_for
 from twin.facts import Quarantined
 from twin.timebase import monotonic, wall_now
 
@@ -78,7 +78,7 @@ def load_files(parts: Parts, files: list[Path], progress: Progress) -> LoadRepor
     own_base = file_links.OwnBase(told.server)
     source = _Source(files, told.server)
     # Looking for cycles took a quarter of the time.
-    with uncollected(), Readers(parts.normaliser, own_base, source.total) as readers:
+    with uncollected(), Readers(parts.normaliser, own_base, processes_for(source.total)) as readers:
         for texts in chain(readers.read(source.chunks()), source.failed()):
             parts.journal.append_texts(
                 told.server, texts.facts, texts.quarantined, {}, reading=parts.reading, observed_at=wall_now()

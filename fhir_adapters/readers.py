@@ -49,18 +49,17 @@ def texts_of(normaliser: Normaliser, chunk: ndjson.Chunk, own_base: file_links.O
 
 
 class Readers:
-    """The processes; none where there is one core only, or `size` bytes are too few. Close it, or use it in `with`."""
+    """The processes; with none this process reads. Close it, or use it in `with`."""
 
-    def __init__(self, normaliser: Normaliser, own_base: file_links.OwnBase, size: int) -> None:
+    def __init__(self, normaliser: Normaliser, own_base: file_links.OwnBase, processes: int) -> None:
         """`own_base`: what is known of the files' base goes along with each chunk."""
         self._normaliser = normaliser
         self._own_base = own_base
-        count = min(_cores(), MOST) if size >= WORTH_BYTES and _cores() > 1 else 0
-        self._processes = [_started(normaliser) for _ in range(count)]
+        self._processes = [_started(normaliser) for _ in range(processes)]
         self._idle: SimpleQueue[subprocess.Popen[bytes]] = SimpleQueue()
         for process in self._processes:
             self._idle.put(process)
-        self._threads = ThreadPoolExecutor(max(count, 1), thread_name_prefix="reader")
+        self._threads = ThreadPoolExecutor(max(processes, 1), thread_name_prefix="reader")
 
     def __enter__(self) -> "Readers":
         """Itself."""
@@ -112,8 +111,11 @@ class Readers:
             self._idle.put(process)
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def processes_for(size: int, *, cores: int | None = None) -> int:
+    """How many processes pay for so many bytes; `cores`: of this machine, where they are not told."""
+    if cores is None:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, MOST) if cores > 1 and size >= WORTH_BYTES else 0
 
 
 def _started(normaliser: Normaliser) -> "subprocess.Popen[bytes]":

@@ -1,35 +1,41 @@
 """A year of files: bytes to the durable journal and the twins, against fhir.resources and SQLModel's `merge`.
 
-Ours runs in a process of its own, so that its peak of memory is its own: NDJSON on disk → redacted facts → SQLite with
-synchronous FULL, and each piece folded into the ledger of the live twin, the suite's twin at the end. The peer parses
-each resource by its fhir.resources class, hashes it, and merges one row of it with a commit, as a program does that
-handles one resource after the other; it makes no twins. It runs on every n-th resource, and its time is scaled.
-Both must hold the same resources, with the same versions and content hashes.
+Ours runs in a process of its own: NDJSON on disk → redacted facts → SQLite with synchronous FULL, as `jumeau sync` does
+it with its reading processes; then the twins of the month around the last evening, as a start of the program has them.
+
+The peer does what a program does that handles one resource after the other with these libraries: parse it by its
+fhir.resources class, hash it, and merge, with one commit, the resource and the projection a twin would be made from: a
+row for each stretch of time, with its place. It makes no twins. A second figure is of a peer that merges the resource
+only. Both run on every n-th resource, and their time is scaled; both sides must hold the same resources, with the same
+versions and content hashes.
 """
 
 import asyncio
 import json
-import os
 import re
-import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterator
 from datetime import date, datetime
-from itertools import islice
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import event
 from sqlmodel import Field, Session, SQLModel, create_engine
 
+from fixtures.clinic.delivery import write_ndjson
+from fixtures.clinic.period import Length, Period, span_of
 from tests.benchmarks import Row
-from tests.benchmarks._clinic import DAY, MONTH, PARIS, YEAR, lines
 
+PARIS = ZoneInfo("Europe/Paris")
+LAST = date(2025, 12, 19)
+"""The last day: a Friday."""
 PEER_SAMPLE = 2_000
+Key = tuple[str, str]
 UNIT = "resources"
 
 
@@ -45,55 +51,76 @@ class PeerRow(SQLModel, table=True):
     body: str
 
 
+class PeerStretch(SQLModel, table=True):
+    """A stretch of time that a resource tells, as the peer's projection keeps it."""
+
+    __tablename__ = "peer_stretch"
+
+    type: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    nth: int = Field(primary_key=True)
+    start: datetime | None
+    end: datetime | None
+    place: str | None
+    status: str | None
+
+
 def run() -> list[Row]:
-    """Day, month and year of ours, and the peer of the year."""
+    """Day, month and year of ours, and the peers of the year."""
     rows = []
-    for name, count in (("day", DAY), ("month", MONTH), ("year", YEAR)):
-        told = measured(count)
+    for length in (Length.DAY, Length.MONTH, Length.YEAR):
+        told = measured(length)
         assert told["equal"] is True
-        rows.append(Row("ingest", f"{name}, {count} resources", count / told["ours_s"], UNIT, told["ratio"]))
-        if name == "year":
-            assert told["peak_mb"] < 400
-            rows.append(Row("ingest", "fhir.resources + SQLModel merge (peer)", count / told["peer_s"], UNIT, 1.0))
+        count = told["resources"]
+        rows.append(Row("ingest", f"{length}, {count} resources", count / told["ours_s"], UNIT, told["ratio"]))
+    assert told["peak_mb"] < 400
+    alone = count / told["peer_row_s"]
+    rows.append(
+        Row("ingest", "fhir.resources, merge of the resource only", alone, UNIT, told["peer_s"] / told["peer_row_s"])
+    )
+    rows.append(Row("ingest", "fhir.resources + SQLModel merge (peer)", count / told["peer_s"], UNIT, 1.0))
     return rows
 
 
-def measured(count: int) -> dict[str, Any]:
-    """Both sides of so many resources."""
+def measured(length: Length) -> dict[str, Any]:
+    """Both sides of a period of the clinic."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
-        write(lines(count), out)
+        made = write_ndjson(_period(length), out, lambda done: None)
+        for path in out.glob("Practitioner*"):
+            path.unlink()  # neither side keeps them
         command = [sys.executable, "-m", "tests.benchmarks.ingest", "--ours", folder]
         ours = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        step = max(1, count // PEER_SAMPLE)
-        sample = list(islice(lines(count), 0, None, step))
-        seconds, held = peer(sample, out / "peer.db")
-        scaled = seconds * count / len(sample)
+        texts = [line for path in sorted(out.glob("*.ndjson")) for line in path.read_bytes().splitlines()]
+        sample = texts[:: max(1, len(texts) // PEER_SAMPLE)]
+        (seconds, held), (alone, _) = (
+            peer(sample, out / f"{mode}.db", projects=mode == "both") for mode in ("both", "row")
+        )
+        scale = len(texts) / len(sample)
+        assert made.resources >= len(texts)
         return {
             "resources": ours["resources"],
             "ours_s": ours["seconds"],
-            "peer_s": round(scaled, 2),
-            "ratio": round(scaled / ours["seconds"], 1),
+            "peer_s": round(seconds * scale, 2),
+            "ratio": round(seconds * scale / ours["seconds"], 1),
             "peak_mb": ours["peak_mb"],
-            "equal": ours["resources"] == count and same(out / "ours.db", held),
+            "equal": ours["resources"] == len(texts) and same(out / "ours.db", held),
+            "peer_row_s": round(alone * scale, 2),
+            "ratio_row": round(alone * scale / ours["seconds"], 1),
             "peer_sample": len(sample),
         }
 
 
-def write(found: Iterable[tuple[str, bytes]], out: Path) -> None:
-    """One file a type."""
-    texts = defaultdict(list)
-    for kind, text in found:
-        texts[kind].append(text)
-    for kind, each in texts.items():
-        (out / f"{kind}.ndjson").write_bytes(b"\n".join(each) + b"\n")
+def _period(length: Length) -> Period:
+    first, last = span_of(length, None, LAST)
+    return Period(first, last, PARIS, seed=0, known_at=datetime(LAST.year, LAST.month, LAST.day, 18, tzinfo=PARIS))
 
 
 # Ours
 
 
 def ours(folder: Path) -> dict[str, Any]:
-    """Load the folder; seconds from the first byte to journal and twins, and this process's peak of memory."""
+    """Load the folder; seconds from the first byte to journal and twins, and the peak of memory of the processes."""
     from api.compose import worker_of
     from api.loading import load_files
     from api.sections import LIVE_PAST_DAYS
@@ -101,12 +128,11 @@ def ours(folder: Path) -> dict[str, Any]:
     from fhir_adapters import ndjson
     from twin.projections.suite_twin import suite_twin
 
-    today = last_day(folder)
     settings = Settings.model_validate(
         {
             "database_url": f"sqlite:///{folder / 'ours.db'}",
             "privacy": {"key_file": str(folder / "key")},
-            "clock": {"anchor": datetime(today.year, today.month, today.day, 18, tzinfo=PARIS)},
+            "clock": {"anchor": datetime(LAST.year, LAST.month, LAST.day, 18, tzinfo=PARIS)},
             "sync": {"past_days": LIVE_PAST_DAYS, "ahead_days": 30},
         }
     )
@@ -121,56 +147,90 @@ def ours(folder: Path) -> dict[str, Any]:
             suite = suite_twin(worker.ledger, worker.parts.site, clock=clock, horizon=horizon, server=server)
             seconds = time.perf_counter() - started
         assert suite.cases
-        return {"resources": told.facts, "seconds": round(seconds, 3), "peak_mb": peak_mb()}
+        return {"resources": told.facts, "seconds": round(seconds, 3)}
 
-    return asyncio.run(work())
-
-
-def last_day(folder: Path) -> date:
-    """The day of the last booking."""
-    starts = re.findall(rb'"start":"(\d{4}-\d\d-\d\d)', (folder / "Appointment.ndjson").read_bytes())
-    return date.fromisoformat(max(starts).decode())
+    with Memory() as memory:
+        told = asyncio.run(work())
+    return {**told, "peak_mb": memory.peak_mb}
 
 
-def peak_mb() -> float:
-    """The most memory that this process and its readers had, MB: the largest reader counts once for each core."""
-    own, readers = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return round((own + readers * len(os.sched_getaffinity(0))) / 1024, 1)
+class Memory:
+    """The most memory that this process and those it started had together, MB; looked at twenty times a second."""
+
+    def __init__(self) -> None:
+        self.peak_mb, self._ended = 0.0, threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> "Memory":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(0.05):
+            children = [pid for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()]
+            self.peak_mb = max(self.peak_mb, round(sum(map(_resident_mb, ("self", *children))), 1))
+
+
+def _resident_mb(process: str) -> float:
+    try:
+        told = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text())
+    except OSError:
+        return 0.0  # it has ended
+    return int(told[1]) / 1024 if told else 0.0
 
 
 # The peer
 
 
-def peer(sample: list[tuple[str, bytes]], database: Path) -> tuple[float, dict[tuple[str, str], tuple[str, str]]]:
+def peer(sample: list[bytes], database: Path, *, projects: bool) -> tuple[float, dict[Key, tuple[str, str]]]:
     """Seconds, and what it holds: (type, id) → (version, hash)."""
     from fhir.resources.R4B import get_fhir_model_class
 
     keyed = _pseudonyms(database.parent)
-    classes: dict[str, Any] = {kind: get_fhir_model_class(kind) for kind, _ in sample}
+    kinds = [json.loads(text)["resourceType"] for text in sample]
+    classes: dict[str, Any] = {kind: get_fhir_model_class(kind) for kind in kinds}
     engine = create_engine(f"sqlite:///{database}")
     event.listen(engine, "connect", _durable)
-    SQLModel.metadata.create_all(engine, tables=[SQLModel.metadata.tables["peer"]])
+    SQLModel.metadata.create_all(engine, tables=[SQLModel.metadata.tables[name] for name in ("peer", "peer_stretch")])
     with Session(engine) as session:
         started = time.perf_counter()
-        for kind, text in sample:
+        for kind, text in zip(kinds, sample, strict=True):
             model: Any = classes[kind].model_validate_json(text)
             hashed = keyed.digest("content", _canonical(text))
             name = keyed.patient(model.id) if kind == "Patient" else model.id
-            session.merge(
-                PeerRow(
-                    type=kind,
-                    id=name,
-                    version_id=model.meta.versionId,
-                    content_hash=hashed,
-                    body=model.model_dump_json(),
-                )
-            )
+            row = PeerRow(type=kind, id=name, version_id=model.meta.versionId, content_hash=hashed, body=text.decode())
+            session.merge(row)
+            for nth, stretch in enumerate(_stretches(kind, model)) if projects else ():
+                session.merge(PeerStretch(type=kind, id=name, nth=nth, **stretch))
             session.commit()
         seconds = time.perf_counter() - started
         rows = session.exec(_all()).all()
         held = {(row.type, row.id): (row.version_id, row.content_hash) for row in rows}
     engine.dispose()
     return seconds, held
+
+
+def _stretches(kind: str, model: Any) -> Iterator[dict[str, Any]]:
+    """When and where: of a booking, of an act, of a stay and of each of its places."""
+    if kind == "Appointment":
+        places = (one.actor.reference for one in model.participant if one.actor and one.actor.reference)
+        place = next((ref for ref in places if ref.startswith("Location/")), None)
+        yield {"start": model.start, "end": model.end, "place": place, "status": model.status}
+    elif kind == "Procedure" and model.performedPeriod:
+        place = model.location.reference if model.location else None
+        yield {**_ends(model.performedPeriod), "place": place, "status": model.status}
+    elif kind == "Encounter":
+        yield {**_ends(model.period), "place": None, "status": model.status}
+        for entry in model.location or ():
+            yield {**_ends(entry.period), "place": entry.location.reference, "status": entry.status}
+
+
+def _ends(period: Any) -> dict[str, Any]:
+    return {"start": period.start if period else None, "end": period.end if period else None}
 
 
 def _all() -> Any:
@@ -197,7 +257,7 @@ def _canonical(text: bytes) -> bytes:
     return json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def same(database: Path, held: dict[tuple[str, str], tuple[str, str]]) -> bool:
+def same(database: Path, held: dict[Key, tuple[str, str]]) -> bool:
     """True where the journal holds what the peer holds."""
     import sqlite3
 
@@ -213,4 +273,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--ours"]:
         sys.stdout.write(json.dumps(ours(Path(sys.argv[2]))) + "\n")
     else:
-        sys.stdout.write(json.dumps(measured(YEAR)) + "\n")
+        sys.stdout.write(json.dumps(measured(Length.YEAR)) + "\n")
