@@ -5,9 +5,9 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from api.deps import PAST, BusyError, RunInfo, Snapshot
 from api.garbage import uncollected
 from api.settings import Settings
+from api.snapshot import PAST, BusyError, RunInfo, Snapshot
 from twin.facts import Horizon
 from twin.journal import Journal
 from twin.projections.ledger import Ledger, fold

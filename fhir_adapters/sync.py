@@ -54,9 +54,9 @@ async def read_horizon(
     """Everything of the horizon, a day of margin on both sides; the types are read concurrently.
 
     What is over without a date counts where it was written since `closed_since` of its type, on the server's clock,
-    else since the horizon began. `extra` gives more search parameters per type. A type whose filters the server refuses is read whole; one that it
-    doesn't know, Encounters or Procedures that we may not see are left out, and both are warned about. Raises
-    FhirServerError, also where it knows none.
+    else since the horizon began. `extra` gives more search parameters per type. A type whose filters the server refuses
+    is read whole; one that it doesn't know, Encounters or Procedures that we may not see are left out, and both are
+    warned about. Raises FhirServerError, also where it knows none.
     """
     given, since = extra or {}, closed_since or {}
     readings = (
