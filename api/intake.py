@@ -27,7 +27,7 @@ from twin.facts import (
     SlotFact,
 )
 from twin.projections.evidence import deciding_requests
-from twin.projections.leaving import is_past, without_past, without_strangers
+from twin.projections.leaving import is_past, past_before, without_past, without_strangers
 from twin.projections.ledger import Ledger, brought_back, changed, fold, is_behind, is_known, is_older, unjoined
 from twin.projections.places import Places, places_of
 from twin.projections.suite_twin import SuiteTwin, suite_twin
@@ -100,7 +100,8 @@ class Intake:
         self._closed.remember(told)
 
     def _folded(self, upto: int) -> Ledger:
-        facts = self._parts.journal.facts(self._server, reading=self._parts.reading, upto=upto)
+        since = past_before(self.horizon.first, self._parts.site.timezone)
+        facts = self._parts.journal.facts(self._server, reading=self._parts.reading, upto=upto, since=since)
         ledger = Ledger()
         while some := list(islice(facts, FOLDED_AT_ONCE)):
             ledger = self._without_past(fold(ledger, some), {fact.key.ref for fact in some})

@@ -23,6 +23,7 @@ from twin.facts import (
     ServiceRequestFact,
     SlotFact,
     VersionKey,
+    over_since,
 )
 from twin.timeline import PredictedRoomEnd, PredictedTimeline
 
@@ -92,7 +93,14 @@ def fact_row(fact: Fact, reading: str, observed_at: str) -> dict[str, object]:
         "content_hash": fact.content_hash,
         "kind": _KINDS[type(fact.assertion)],
         "assertion": text_of(_Body(fact.assertion, fact.carried, fact.findings)),
+        "over_at": over_at(fact),
     }
+
+
+def over_at(fact: Fact) -> str:
+    """When what a fact tells was over for good; empty where it is not. What carries a prediction never is."""
+    last = None if fact.carried.present else over_since(fact.assertion)
+    return "" if last is None else instant_text(last)
 
 
 def fact_of(row: RowMapping) -> Fact:
