@@ -7,6 +7,7 @@ from datetime import date, datetime
 from itertools import islice
 
 from api import first_load
+from api.closed import Closed
 from api.garbage import uncollected
 from api.parts import Counts, Parts
 from fhir_adapters import by_id, gathering, history, schedules, sync
@@ -26,7 +27,7 @@ from twin.facts import (
     SlotFact,
 )
 from twin.projections.evidence import deciding_requests
-from twin.projections.leaving import is_past, without_past, without_strangers
+from twin.projections.leaving import is_past, past_before, without_past, without_strangers
 from twin.projections.ledger import Ledger, brought_back, changed, fold, is_behind, is_known, is_older, unjoined
 from twin.projections.places import Places, places_of
 from twin.projections.suite_twin import SuiteTwin, suite_twin
@@ -71,6 +72,7 @@ class Intake:
         self._no_versions = False
         self._restored = False
         self.first_load = first_load.FirstLoad(parts.client, parts.normaliser, self._extra)
+        self._closed = Closed(parts.reading, self._extra)
 
     @property
     def horizon(self) -> Horizon:
@@ -95,9 +97,11 @@ class Intake:
         told = await asyncio.to_thread(self._parts.journal.cursor, self._server)
         self._cursor = {name: at for name, at in told.items() if "/" not in name}
         self.first_load.weeks = {name: at for name, at in told.items() if "/" in name}
+        self._closed.remember(told)
 
     def _folded(self, upto: int) -> Ledger:
-        facts = self._parts.journal.facts(self._server, reading=self._parts.reading, upto=upto)
+        since = past_before(self.horizon.first, self._parts.site.timezone)
+        facts = self._parts.journal.facts(self._server, reading=self._parts.reading, upto=upto, since=since)
         ledger = Ledger()
         while some := list(islice(facts, FOLDED_AT_ONCE)):
             ledger = self._without_past(fold(ledger, some), {fact.key.ref for fact in some})
@@ -120,12 +124,14 @@ class Intake:
             lambda batch: self._take_once(batch, counts),
             exported=not known and self.capabilities.exports and self._parts.settings.sync.bulk_export == "auto",
         )
+        first = sync.closed_from(far[0].first if far and not known else horizon.first)
         batch = await sync.read_horizon(
             self._parts.client,
             self._parts.normaliser,
             horizon,
             extra=self._extra,
-            closed_since=far[0].first if far and not known else None,
+            closed_since=dict.fromkeys(sync.CLINICAL_TYPES, first)
+            | self._closed.since(first, known, overlap_s=self._parts.settings.sync.overlap_s),
         )
         if far:
             batch = replace(batch, cursor=self.first_load.behind(batch.cursor, known))
@@ -137,6 +143,8 @@ class Intake:
         await self._read_schedules(horizon, counts)
         async with self._keeping:  # a write's own version may come meanwhile
             self.ledger = await asyncio.to_thread(lambda: without_strangers(self._without_past(self.ledger)))
+        marks = self._closed.read(batch.complete, first, restored=self._restored)
+        await self._append([], Batch(cursor=marks))
         self._read_now(counts)
         return counts
 

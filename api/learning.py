@@ -1,15 +1,19 @@
 """What the live twin knows of durations from before its own days: all finished cases of the journal, once a day."""
 
 import asyncio
+import hashlib
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from importlib.metadata import version
 
-from api.context import Basis
+from api.context import Basis, context_text
 from api.garbage import uncollected
 from api.past import Memory
 from api.recalibrating import YEARS_DAYS
 from api.settings import Settings
 from twin.facts import Horizon
+from twin.journal import Learned as Kept
+from twin.prediction.kept import history_of_text, text_of
 from twin.prediction.models import History, history_of
 from twin.projections.leaving import without_strangers
 from twin.projections.ledger import Ledger, fold
@@ -31,7 +35,10 @@ class Learned:
 
 
 class Learner:
-    """Learns the history once a day, off the event loop; until it is there, what was known before stands."""
+    """Learns the history once a day, off the event loop; until it is there, what was known before stands.
+
+    What was learned is kept in the journal, so that a program which starts again on the same day need not.
+    """
 
     def __init__(self, memory: Memory, clock: Clock) -> None:
         self.known: Learned | None = None
@@ -40,11 +47,36 @@ class Learner:
 
     async def learn(self, position: int) -> bool:
         """Learn up to a journal position, where that is due; True where it was. Raises JournalError."""
-        basis = Basis(position=position, at=self._clock.now())
+        now = self._clock.now()
+        if self.known is None:
+            self.known = await asyncio.to_thread(self._kept, now, position)
+            if self.known is not None and not self._is_due(Basis(position=position, at=now)):
+                return True
+        basis = Basis(position=position, at=now)
         if not self._is_due(basis):
             return False
-        self.known = Learned(basis, await asyncio.to_thread(history_at, self._memory, self._clock, basis))
+        self.known = await asyncio.to_thread(self._learned, basis)
         return True
+
+    def _kept(self, now: datetime, position: int) -> Learned | None:
+        kept = self._memory.journal.learned(self._name(now))
+        history = history_of_text(kept.content) if kept else None
+        if kept is None or history is None or kept.position > position:
+            return None
+        return Learned(Basis(position=kept.position, at=kept.at), history)
+
+    def _learned(self, basis: Basis) -> Learned:
+        history = history_at(self._memory, self._clock, basis)
+        kept = Kept(basis.position, basis.at, text_of(history))
+        self._memory.journal.keep_learned(self._memory.settings.fhir.base_url, self._name(basis.at), kept)
+        return Learned(basis, history)
+
+    def _name(self, now: datetime) -> str:
+        """Of all that the history of a day depends on besides the facts, this program's version included."""
+        settings = self._memory.settings
+        told = context_text(settings, self._clock, reading=self._memory.reading, source="")
+        words = (told, settings.fhir.base_url, first_day(settings, now).isoformat(), version("jumeau"))
+        return hashlib.blake2b("\n".join(words).encode(), digest_size=16).hexdigest()
 
     def _is_due(self, basis: Basis) -> bool:
         if self.known is None or self.known.history.before != first_day(self._memory.settings, basis.at):

@@ -11,13 +11,13 @@ from typing import TypeVar
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from api.deps import Feed, Snapshot
 from api.parts import Counts
 from api.past import Memory, PastSnapshots
 from api.push import Push
 from api.recalibrating import decide, offers
 from api.schemas import DecisionGiven, DecisionKept, RecalibrationShown, ScoreCardShown
 from api.scoring import judge
+from api.snapshot import Feed, Snapshot
 from api.worker import Worker
 from fhir_adapters.errors import FhirServerError
 from twin.errors import JournalError, SimulationError

@@ -72,6 +72,7 @@ async def run_once(settings: Settings, *, now: datetime | None, dry_run: bool) -
     started = monotonic()
     clock: Clock = shifted(now) if now else settings.make_clock()
     async with worker_of(settings, clock) as worker:
+        worker.parts.simulation.expect_few()
         await worker.rebuild()
         counts = await worker.read_all()
         await worker.learn()

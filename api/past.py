@@ -5,11 +5,12 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from api.deps import PAST, BusyError, RunInfo, Snapshot
 from api.garbage import uncollected
 from api.settings import Settings
+from api.snapshot import PAST, BusyError, RunInfo, Snapshot
 from twin.facts import Horizon
 from twin.journal import Journal
+from twin.projections.leaving import past_before, without_past
 from twin.projections.ledger import Ledger, fold
 from twin.projections.places import places_of
 from twin.projections.suite_twin import SuiteTwin, suite_twin
@@ -33,24 +34,26 @@ class Memory:
     site: SiteOptions
     reading: str
 
-    def ledger(self, *, until: datetime | None = None) -> Ledger:
-        """Every fact of this server and reading, `until` a wall instant. Raises JournalError."""
-        return fold(Ledger(), self.journal.facts(self.settings.fhir.base_url, reading=self.reading, until=until))
+    def _ledger(self, *, until: datetime | None = None, since: datetime | None = None) -> Ledger:
+        facts = self.journal.facts(self.settings.fhir.base_url, reading=self.reading, until=until, since=since)
+        return fold(Ledger(), facts)
 
     def suite(self, clock: Clock, horizon: Horizon) -> SuiteTwin:
         """The suite of a horizon as it is known now. Raises JournalError."""
         server = self.settings.fhir.base_url
-        return suite_twin(self.ledger(), self.site, clock=clock, horizon=horizon, server=server)
+        return suite_twin(self._ledger(), self.site, clock=clock, horizon=horizon, server=server)
 
     def at(self, instant: datetime, clock: Clock) -> Snapshot:
-        """The twins and predictions as they were known at a site instant. Takes as long as a rebuild.
+        """The twins and predictions as they were known at a site instant. Takes as long as a start of the program.
 
         Raises JournalError.
         """
         server, horizon = self.settings.fhir.base_url, self.settings.horizon(instant)
         then = clock.standing_at(instant)
         wall = clock.wall_at(instant)
-        ledger = self.ledger(until=wall)
+        zone = self.site.timezone
+        ledger = self._ledger(until=wall, since=past_before(horizon.first, zone))
+        ledger = without_past(ledger, horizon.first, zone)
         suite = suite_twin(ledger, self.site, clock=then, horizon=horizon, server=server)
         days = timedelta(days=(horizon.last - horizon.first).days + 1)
         told = self.journal.predictions(server, since=wall - days, until=wall)

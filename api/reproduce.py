@@ -14,7 +14,7 @@ from twin.errors import JournalError
 from twin.journal import Run
 from twin.prediction.predict import Issue
 from twin.prediction.reproduce import Remade, remade
-from twin.projections.leaving import without_past, without_strangers
+from twin.projections.leaving import past_before, without_past, without_strangers
 from twin.projections.ledger import Ledger, fold
 from twin.projections.suite_twin import SuiteTwin, suite_twin
 from twin.timeline import PredictedRoomEnd, PredictedStage
@@ -121,7 +121,10 @@ def _reproduce(settings: Settings, run_id: str, case_id: str | None) -> Reproduc
         then = context.settings(settings)
         site, clock = then.site_options(), context.clock()
         server = then.fhir.base_url
-        ledger, horizon = _ledger(memory, run, server, context.reading), then.horizon(run.at)
+        horizon = then.horizon(run.at)
+        since = past_before(horizon.first, site.timezone)
+        told = memory.journal.facts(server, reading=context.reading, upto=run.position, since=since)
+        ledger = fold(Ledger(), told)
         ledger = without_strangers(without_past(ledger, horizon.first, site.timezone))
         suite = suite_twin(ledger, site, clock=clock, horizon=horizon, server=server, now=run.at)
         memory_then = Memory(memory.journal, then, site, context.reading)
@@ -141,10 +144,6 @@ def _reproduce(settings: Settings, run_id: str, case_id: str | None) -> Reproduc
         history=history,
     )
     return Reproduced(run, made, suite, site.timezone, case_id)
-
-
-def _ledger(memory: Memory, run: Run, server: str, reading: str) -> Ledger:
-    return fold(Ledger(), memory.journal.facts(server, reading=reading, upto=run.position))
 
 
 def _found(memory: Memory, run_id: str) -> Run:

@@ -6,10 +6,10 @@ from typing import Any
 
 from api import schemas
 from api.compose import memory_of
-from api.deps import Feed, Snapshot
 from api.instants import past_instant
-from api.routes.views import View
 from api.settings import Settings
+from api.snapshot import Feed, Snapshot
+from api.views import View
 from twin.errors import SettingsError
 from twin.projections.suite_twin import list_order
 from twin.site import SiteOptions

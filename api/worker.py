@@ -14,11 +14,11 @@ from functools import partial
 import structlog
 
 from api.context import context_text
-from api.deps import Feed, RunInfo, Snapshot
 from api.intake import Intake
 from api.learning import Learned, Learner
 from api.parts import Counts, Parts
 from api.past import Memory
+from api.snapshot import Feed, RunInfo, Snapshot
 from fhir_adapters.outcomes import WriteResult
 from twin.durations.stages import STAGE_LAWS
 from twin.facts import Fact, Horizon

@@ -49,23 +49,23 @@ async def read_horizon(
     *,
     extra: Mapping[str, Params] | None = None,
     observed_at: datetime | None = None,
-    closed_since: date | None = None,
+    closed_since: Mapping[str, datetime] | None = None,
 ) -> Batch:
     """Everything of the horizon, a day of margin on both sides; the types are read concurrently.
 
-    What is over without a date counts where it was written since the day `closed_since`, else since the horizon began.
-    `extra` gives more search parameters per type. A type whose filters the server refuses is read whole; one that it
-    doesn't know, Encounters or Procedures that we may not see are left out, and both are warned about. Raises
-    FhirServerError, also where it knows none.
+    What is over without a date counts where it was written since `closed_since` of its type, on the server's clock,
+    else since the horizon began. `extra` gives more search parameters per type. A type whose filters the server refuses
+    is read whole; one that it doesn't know, Encounters or Procedures that we may not see are left out, and both are
+    warned about. Raises FhirServerError, also where it knows none.
     """
-    given = extra or {}
+    given, since = extra or {}, closed_since or {}
     readings = (
         _read_type(
             client,
             Gathered(normaliser, observed_at),
             name,
             [_searches(name, horizon, given.get(name, ())), *_WHOLE],
-            optional=_recently_closed(name, closed_since or horizon.first, given.get(name, ())),
+            optional=_recently_closed(name, since.get(name) or closed_from(horizon.first), given.get(name, ())),
         )
         for name in CLINICAL_TYPES
     )
@@ -89,13 +89,16 @@ def within(name: str, horizon: Horizon) -> list[tuple[str, str]]:
     return [(name, f"ge{horizon.first - day}"), (name, f"le{horizon.last + day}")]
 
 
-def _recently_closed(resource_type: str, first: date, extra: Params) -> list[list[tuple[str, str]]]:
-    """What is over and has no date, written since that day, on the server's clock whatever `run --at` says."""
+def closed_from(first: date) -> datetime:
+    """From when on what is over without a date may belong to a horizon, on the server's clock whatever `run --at`."""
+    day = min(first, wall_now().date() - timedelta(days=2)) - timedelta(days=1)
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def _recently_closed(resource_type: str, since: datetime, extra: Params) -> list[list[tuple[str, str]]]:
+    """What is over and has no date, written since then."""
     closed = _CLOSED.get(resource_type)
-    if closed is None:
-        return []
-    since = min(first, wall_now().date() - timedelta(days=2)) - timedelta(days=1)
-    return [[closed, ("_lastUpdated", f"ge{since}T00:00:00.000Z"), *extra, _COUNT]]
+    return [[closed, ("_lastUpdated", f"ge{stamp(since, 0)}"), *extra, _COUNT]] if closed else []
 
 
 async def read_changes(

@@ -22,6 +22,7 @@ from twin.facts import (
     ServiceRequestFact,
     SlotFact,
     VersionKey,
+    over_since,
 )
 
 A = TypeVar("A", bound=Assertion)
@@ -45,6 +46,7 @@ class FactText(NamedTuple):
     content_hash: str
     kind: str
     assertion: str
+    over_at: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,14 @@ def fact_text(fact: Fact) -> FactText:
         fact.content_hash,
         _KINDS[type(fact.assertion)],
         text_of(_Body(fact.assertion, fact.carried, fact.findings)),
+        _over_at(fact),
     )
+
+
+def _over_at(fact: Fact) -> str:
+    """When what a fact tells was over for good; empty where it is not. What carries a prediction never is."""
+    last = None if fact.carried.present else over_since(fact.assertion)
+    return "" if last is None else instant_text(last)
 
 
 def fact_of(row: _Row) -> Fact:

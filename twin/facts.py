@@ -279,6 +279,30 @@ class Fact:
     """Readings that were not obvious, by name (`end-before-start`); never data of a patient."""
 
 
+_OVER = frozenset(
+    {
+        *("fulfilled", "cancelled", "noshow", "entered-in-error"),
+        *("finished", "completed", "stopped", "not-done"),
+    }
+)
+
+
+def over_since(assertion: Assertion, *, deleted: bool = False) -> datetime | None:
+    """The last time that an Appointment, Encounter, Procedure or Slot tells, where it is over by then; else None.
+
+    A booking or a Slot of the past is over whatever its status; an Encounter or an act needs a status that says so,
+    or to be `deleted`.
+    """
+    if not isinstance(assertion, AppointmentFact | EncounterFact | ProcedureFact | SlotFact):
+        return None
+    if isinstance(assertion, EncounterFact | ProcedureFact) and not deleted and assertion.status not in _OVER:
+        return None
+    times = [at for at in (assertion.start, assertion.end) if at is not None]
+    if isinstance(assertion, EncounterFact):
+        times += (at for stay in assertion.stays for at in (stay.start, stay.end) if at is not None)
+    return max(times, default=None)
+
+
 @dataclass(frozen=True, slots=True)
 class Quarantined:
     """An entry that could not be read, and why; the others of its page went on."""

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from api.deps import Snapshot
 from api.doctor.findings import Check, Finding, Level, counted, listed, note, ok, problem, warning
+from api.snapshot import Snapshot
 from fhir_adapters.normalise import Mapping as MilestoneMapping
 from fhir_adapters.normalise.mapping import Entry
 from twin.facts import AppointmentFact, LocationFact, Quarantined

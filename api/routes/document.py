@@ -8,10 +8,11 @@ from fastapi import Depends, HTTPException, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.sse import format_sse_event
 
-from api.deps import PAST, BusyError, Program, Snapshot, TheProgram
+from api.deps import Program, TheProgram
 from api.instants import past_instant
-from api.routes.views import View
 from api.schemas import DayDocument
+from api.snapshot import PAST, BusyError, Snapshot
+from api.views import View
 from twin.errors import JournalError
 
 AskedInstant = Annotated[

@@ -3,8 +3,9 @@
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from api.deps import Feed, TheProgram
+from api.deps import TheProgram
 from api.schemas import Live, Ready
+from api.snapshot import Feed
 
 STALE_S = 120.0
 """Wall seconds without a successful read after which the data count as stale (guess)."""

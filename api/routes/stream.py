@@ -13,7 +13,7 @@ from fastapi.sse import EventSourceResponse, format_sse_event
 
 from api.deps import Program, TheProgram
 from api.routes.document import DayDocuments, TheDocuments
-from api.routes.views import moment
+from api.views import moment
 from twin.timebase import monotonic
 
 FIRST_WAIT_S, FEED_EVERY_S = 1.0, 5.0

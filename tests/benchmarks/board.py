@@ -15,7 +15,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from api.app import create_app
-from api.deps import RunInfo, Snapshot
+from api.snapshot import RunInfo, Snapshot
 from fixtures.clinic.day import generate_day
 from tests.benchmarks import Row
 from tests.unit.api_world import ShownProgram

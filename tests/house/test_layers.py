@@ -55,7 +55,7 @@ def test_tree_keeps_its_layers(tree: Path) -> None:
         ("twin/durations/model.py", "import twin.simulation", "the line inside twin"),
         ("twin/site.py", "import fhir_adapters.dates", "packages, outermost first"),
         ("fixtures/clinic/draws.py", "import twin.durations", "the clinic's truth is another model than the twin's"),
-        ("api/routes/views.py", "import fhir_adapters.client", "routes are thin"),
+        ("api/routes/document.py", "import fhir_adapters.client", "routes are thin"),
         ("twin/site.py", "import httpx", "one door: httpx"),
         ("twin/durations/model.py", "import simpy", "one door: simpy"),
         ("api/worker.py", "import sqlalchemy", "one door: sqlmodel, sqlalchemy, alembic, psycopg"),

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.programs import Programs, open_suite, suite
-from twin.simulation import compiled, kernel, reference
+from twin.simulation import kernel, readiness, reference
 from twin.simulation.draws import Seconds
 from twin.simulation.lists import draw_plan
 from twin.simulation.pathway import write
@@ -27,7 +27,7 @@ FAR = 10**12
 @pytest.fixture(scope="module", autouse=True)
 def warm() -> None:
     kernel.warm()
-    assert compiled.ready()
+    assert readiness.ready()
 
 
 @settings(max_examples=EXAMPLES, deadline=None)

@@ -11,6 +11,7 @@ from api.settings import Settings
 from tests.unit.api_world import SERVER, SITE, booking, clock, fact, location, visit
 from twin.facts import Deleted, Fact, Horizon
 from twin.journal import Journal
+from twin.projections.leaving import without_past
 from twin.projections.ledger import Ledger, fold
 from twin.projections.suite_twin import SuiteTwin, suite_twin
 from twin.timebase import Clock
@@ -56,6 +57,7 @@ def _stopped(facts: list[Fact], at: datetime, site_clock: Clock) -> SuiteTwin:
     day = at.astimezone(SITE.timezone).date()
     horizon = Horizon(day - timedelta(days=2), day + timedelta(days=30))
     then = Clock(site_clock.anchor, site_clock.speed, site_clock.started, wall=lambda: site_clock.wall_at(at))
+    ledger = without_past(ledger, horizon.first, SITE.timezone)
     return suite_twin(ledger, SITE, clock=then, horizon=horizon, server=SERVER)
 
 

@@ -11,8 +11,8 @@ import httpx
 from prometheus_client import CollectorRegistry, Counter
 
 from api.app import create_app
-from api.deps import PAST, Feed, RunInfo, Snapshot
 from api.schemas import DecisionGiven, DecisionKept, RecalibrationShown, ScoreCardShown
+from api.snapshot import PAST, Feed, RunInfo, Snapshot
 from twin.errors import JournalError
 from twin.facts import (
     AppointmentFact,

@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from api.deps import Snapshot
 from api.doctor import Check, Diagnosis, Finding, examine
 from api.doctor.data import Material
 from api.doctor.searching import sample, search_findings, version_findings
 from api.sections import SimulationSettings
 from api.settings import load
+from api.snapshot import Snapshot
 from fhir_adapters.client import FhirClient
 from fhir_adapters.normalise import default_mapping
 from tests.strangers.resources import at, morning

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from api.deps import Feed
+from api.snapshot import Feed
 from tests.unit.api_world import (
     FEED,
     NOW,

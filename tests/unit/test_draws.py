@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from twin.durations.distribution import LogT
-from twin.simulation import draws, kernel
+from twin.simulation import draws, filling, kernel
 from twin.simulation.draws import Key, sample, uniforms
 
 LAW = LogT.of_median(90, 0.4, df=8)
@@ -27,7 +27,7 @@ def test_compiled_draws_are_the_same() -> None:
     kernel.warm()
     table, words = draws._table(LAW, 0.0), draws._hashed(KEY)
     plain, fast = np.empty(KEY.replications, dtype=np.int64), np.empty(KEY.replications, dtype=np.int64)
-    assert draws._look_up(words, table, plain) == draws._fill(np.uint64(KEY.word), 0, table, fast) > 0
+    assert draws._look_up(words, table, plain) == filling.fill(np.uint64(KEY.word), 0, table, fast) > 0
     assert np.array_equal(plain, fast)
 
 

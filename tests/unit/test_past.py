@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from api.deps import BusyError
 from api.instants import past_instant
 from api.past import MAX_WAITING, Memory, PastSnapshots
 from api.settings import Settings
+from api.snapshot import BusyError
 from tests.unit.api_world import NOW, SERVER, SITE, api_of, band, booking, clock, location, room_end, timeline, visit
 from twin.facts import Fact
 from twin.journal import Journal, Run

@@ -9,7 +9,7 @@ import pytest
 from tests.simulation_days import reference_day
 from tests.unit.test_simulation_day import same
 from twin.errors import SimulationError
-from twin.simulation import compiled, kernel
+from twin.simulation import kernel, readiness
 from twin.simulation.replications import ReferenceProcess, SimulationWorker, simulate
 from twin.site import SimulationOptions
 
@@ -90,7 +90,7 @@ async def test_kernel_takes_over() -> None:
     first = await worker.run(SMALL)
     assert worker._warming is not None
     await worker._warming
-    assert compiled.ready()
+    assert readiness.ready()
     assert same(await worker.run(SMALL), first)
     await worker.close()
     with pytest.raises(SimulationError, match="closed"):

@@ -9,34 +9,29 @@ from datetime import datetime
 from typing import TypeVar
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Executable,
     RowMapping,
     Table,
     and_,
-    exists,
+    delete,
     func,
-    or_,
     select,
     text,
-    true,
 )
 
 from twin.errors import JournalError
 from twin.fact_text import FactText, fact_of, fact_text, instant_of, instant_text, text_of
 from twin.facts import Fact, Quarantined
-from twin.journal import codec, schema
-from twin.journal.records import Decision, KeptOutcome, Predictions, Run
+from twin.journal import codec, queries, schema
+from twin.journal.records import Decision, KeptOutcome, Learned, Predictions, Run
 from twin.journal.rows import Row, Rows, rows_of
 from twin.journal.store import BUSY_S, Store, open_store
-from twin.journal.tables import CONTEXT, CURSOR, DECISION, FACT, OUTCOME, QUARANTINE, RUN, TABLES, TIMELINE
+from twin.journal.tables import CONTEXT, CURSOR, DECISION, FACT, LEARNED, OUTCOME, QUARANTINE, RUN, TABLES, TIMELINE
 from twin.timeline import PredictedRoomEnd, PredictedTimeline, WriteOutcome
 
 T = TypeVar("T")
 
-PAGE = 2_000
-"""Facts read at once; the lock is free between two pages."""
 _FACT_COLUMNS = (*FactText._fields, "reading", "observed_at")
 _SET_CURSOR = text(
     "INSERT INTO cursor (server, type, at) VALUES (:server, :type, :at) "
@@ -159,6 +154,13 @@ class Journal:
         with self._transaction(writes=True) as connection:
             self._append(connection, OUTCOME, rows)
 
+    def keep_learned(self, server: str, basis: str, learned: Learned) -> None:
+        """Keep what was learned of a server, in the place of what was kept before."""
+        row = {"server": server, "basis": basis, "position": learned.position, "at": instant_text(learned.at)}
+        with self._transaction(writes=True) as connection:
+            connection.execute(delete(LEARNED).where(LEARNED.c.server == server))
+            self._append(connection, LEARNED, [row | {"content": learned.content}])
+
     def append_decision(self, server: str, decision: Decision) -> None:
         """Keep what a person decided."""
         instants = {name: instant_text(getattr(decision, name)) for name in ("at", "wall_at")}
@@ -176,18 +178,31 @@ class Journal:
         after: int = 0,
         upto: int | None = None,
         until: datetime | None = None,
+        since: datetime | None = None,
     ) -> Iterator[Fact]:
         """Facts of a server in the journal's order, beyond position `after`, as the journal stands at the call or
         stood at position `upto`.
 
         Each version comes once: as `reading` read it where that is kept, else by its newest reading. `until`: only
-        versions that the server had by then, on its own clock (lastUpdated).
+        versions that the server had by then, on its own clock (lastUpdated). `since`: only resources of which one of
+        these versions was not over for good before, with all their versions; some that were may come too.
         """
         upto = self.position() if upto is None else upto
         latest = None if until is None else instant_text(until)
-        while rows := self._rows(_page(server, reading or "", after, upto, latest)):
+        if since is not None:
+            inside = queries.between(server, after, upto, latest)
+            yield from self._facts_at(queries.unfinished(inside, reading or "", upto, instant_text(since)))
+            return
+        while rows := self._rows(queries.page(server, reading or "", after, upto, latest)):
             yield from map(fact_of, rows)
             after = rows[-1]["position"]
+
+    def _facts_at(self, query: Executable) -> Iterator[Fact]:
+        with self._transaction() as connection:
+            positions = connection.execute(query).scalars().all()
+        for first in range(0, len(positions), queries.PAGE):
+            some = FACT.c.position.in_(positions[first : first + queries.PAGE])
+            yield from map(fact_of, self._rows(select(FACT).where(some).order_by(FACT.c.position)))
 
     def position(self) -> int:
         """Position of the newest fact; 0 for none."""
@@ -242,7 +257,7 @@ class Journal:
             RUN.c.wall_at <= instant_text(until),
         )
         newest = self._rows(select(RUN).where(*inside).order_by(RUN.c.wall_at.desc()).limit(1))
-        kept = self._rows(_newest_predictions(inside))
+        kept = self._rows(queries.newest_predictions(inside))
         told: dict[str, dict[str, str]] = {"case": {}, "room": {}}
         for row in kept:
             told[row["kind"]][row["subject"]] = row["prediction"]
@@ -276,6 +291,12 @@ class Journal:
             )
             for row in self._rows(mine.order_by(DECISION.c.position))
         )
+
+    def learned(self, basis: str) -> Learned | None:
+        """What was learned on a basis; None where that is not kept."""
+        for row in self._rows(select(LEARNED).where(LEARNED.c.basis == basis)):
+            return Learned(row["position"], instant_of(row["at"]), row["content"])
+        return None
 
     def counts(self) -> dict[str, int]:
         """Rows by table."""
@@ -317,27 +338,6 @@ def _by_subject(rows: Sequence[RowMapping], read: Callable[[str], T]) -> dict[st
 
 def _position(connection: Connection) -> int:
     return connection.execute(select(func.max(FACT.c.position))).scalar() or 0
-
-
-def _page(server: str, reading: str, after: int, upto: int, latest: str | None) -> Executable:
-    other = FACT.alias()
-    beaten = exists().where(
-        *(other.c[name] == FACT.c[name] for name in ("id", "type", "version_id", "last_updated", "server")),
-        other.c.position <= upto,
-        or_(other.c.reading == reading, other.c.position > FACT.c.position),
-    )
-    inside = and_(FACT.c.position > after, FACT.c.position <= upto, FACT.c.server == server)
-    known = true() if latest is None else FACT.c.last_updated <= latest
-    wanted = or_(FACT.c.reading == reading, ~beaten)
-    return select(FACT).where(inside, known, wanted).order_by(FACT.c.position).limit(PAGE)
-
-
-def _newest_predictions(inside: Iterable[ColumnElement[bool]]) -> Executable:
-    """One row a case or room: its newest of the runs that are inside."""
-    mine = (TIMELINE.c.kind, TIMELINE.c.subject)
-    nth = func.row_number().over(partition_by=mine, order_by=RUN.c.wall_at.desc()).label("nth")
-    ranked = select(*mine, TIMELINE.c.prediction, nth).join(RUN, RUN.c.id == TIMELINE.c.run).where(*inside).subquery()
-    return select(ranked).where(ranked.c.nth == 1)
 
 
 def _quarantine_row(bad: Quarantined, reading: str, observed_at: str) -> Row:

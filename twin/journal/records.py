@@ -46,6 +46,16 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class Learned:
+    """What was learned from the facts up to a position, as text."""
+
+    position: int
+    at: datetime
+    """Site time."""
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
 class KeptOutcome:
     """What became of one write order, the run it came from (empty for a removal by hand) and when (wall time)."""
 

@@ -1,6 +1,6 @@
 """The tables. Instants are ISO text in UTC with microseconds, since SQLite drops the offset of a timezone column.
 
-Rows are only ever appended; `cursor` and `meta` hold state and are the exception.
+Rows are only ever appended; `cursor`, `learned` and `meta` hold state and are the exception.
 """
 
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Integer, Table, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-SCHEMA = 2
+SCHEMA = 3
 """Goes up with every change of a table, together with a migration."""
 NUMBER: Any = BigInteger().with_variant(Integer(), "sqlite")
 """Of 64 bits in both: SQLite counts positions only in a column that is plainly INTEGER."""
@@ -34,6 +34,8 @@ class FactRow(SQLModel, table=True):
     content_hash: str
     kind: str
     assertion: str
+    over_at: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    """The last time that it tells where it is over for good; empty where it is not, and in rows of schema 2."""
 
 
 class QuarantineRow(SQLModel, table=True):
@@ -77,6 +79,20 @@ class ContextRow(SQLModel, table=True):
     __tablename__ = "context"
 
     hash: str = Field(primary_key=True)
+    content: str
+
+
+class LearnedRow(SQLModel, table=True):
+    """What was learned from the finished cases: made again from the facts at any time, kept since that takes long."""
+
+    __tablename__ = "learned"
+
+    server: str
+    basis: str = Field(primary_key=True)
+    """Hash of all that it depends on besides the facts."""
+    position: int = Field(sa_type=NUMBER)
+    """Journal position up to which it has the facts."""
+    at: str
     content: str
 
 
@@ -157,6 +173,7 @@ CONTEXT = _table("context")
 TIMELINE = _table("timeline")
 OUTCOME = _table("outcome")
 DECISION = _table("decision")
+LEARNED = _table("learned")
 CURSOR = _table("cursor")
 META = _table("meta")
-TABLES = (FACT, QUARANTINE, RUN, CONTEXT, TIMELINE, OUTCOME, DECISION, CURSOR, META)
+TABLES = (FACT, QUARANTINE, RUN, CONTEXT, TIMELINE, OUTCOME, DECISION, LEARNED, CURSOR, META)

@@ -1,23 +1,24 @@
 """What is over for good leaves memory: the journal keeps it, the twins of the day don't need it."""
 
 from collections.abc import Iterable
-from datetime import date, timedelta, tzinfo
+from datetime import date, datetime, timedelta
 from types import MappingProxyType
+from zoneinfo import ZoneInfo
 
-from twin.facts import AppointmentFact, EncounterFact, PatientFact, ProcedureFact, SlotFact
+from twin.facts import PatientFact, over_since
 from twin.projections.ledger import Ledger, Resource
+from twin.timebase import day_start
 
 AFTER = timedelta(days=7)
 """Kept so long beyond the horizon: what still links to a case of its first days, and stamps that come late (guess)."""
-_OVER = frozenset(
-    {
-        *("fulfilled", "cancelled", "noshow", "entered-in-error"),
-        *("finished", "completed", "stopped", "not-done"),
-    }
-)
 
 
-def without_past(ledger: Ledger, first: date, zone: tzinfo, *, among: Iterable[str] | None = None) -> Ledger:
+def past_before(first: date, zone: ZoneInfo) -> datetime:
+    """What was over before this instant is past, where the horizon begins with the day `first`."""
+    return day_start(first - AFTER, zone)
+
+
+def without_past(ledger: Ledger, first: date, zone: ZoneInfo, *, among: Iterable[str] | None = None) -> Ledger:
     """The ledger without what is past by `is_past`; with `among` only those refs are looked at."""
     resources = ledger.resources
     past = {ref for ref in (resources if among is None else among) if is_past(resources[ref], first, zone)}
@@ -26,23 +27,15 @@ def without_past(ledger: Ledger, first: date, zone: tzinfo, *, among: Iterable[s
     return Ledger(MappingProxyType({ref: resource for ref, resource in resources.items() if ref not in past}))
 
 
-def is_past(resource: Resource, first: date, zone: tzinfo) -> bool:
-    """True for an Appointment, Encounter, Procedure or Slot that ended a week before the day `first`.
+def is_past(resource: Resource, first: date, zone: ZoneInfo) -> bool:
+    """True for an Appointment, Encounter, Procedure or Slot that was over a week before the day `first`.
 
-    A booking or a Slot of the past is over whatever its status; an Encounter or an act needs a status that says so.
     What has no time, or carries a prediction of ours, stays. It depends on the resource alone, on no other.
     """
-    content = resource.content.assertion
-    if not isinstance(content, AppointmentFact | EncounterFact | ProcedureFact | SlotFact):
-        return False
     if resource.newest.carried.present:
         return False
-    if isinstance(content, EncounterFact | ProcedureFact) and not resource.deleted and content.status not in _OVER:
-        return False
-    times = [at for at in (content.start, content.end) if at is not None]
-    if isinstance(content, EncounterFact):
-        times += (at for stay in content.stays for at in (stay.start, stay.end) if at is not None)
-    return bool(times) and max(times).astimezone(zone).date() < first - AFTER
+    last = over_since(resource.content.assertion, deleted=resource.deleted)
+    return last is not None and last < past_before(first, zone)
 
 
 def without_strangers(ledger: Ledger) -> Ledger:

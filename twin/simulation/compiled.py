@@ -1,7 +1,7 @@
 """The one door to Numba. Where it is absent the SimPy reference answers, and what is compiled here is plain Python."""
 
-import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,22 +17,11 @@ except ImportError:
 F = TypeVar("F", bound=Callable[..., Any])
 Ints = NDArray[np.int64]
 
-AVAILABLE = numba is not None
+LOADED = numba is not None
 FAULTS: tuple[type[Exception], ...] = (SimulationError, OSError, RuntimeError, AttributeError, TypeError, ValueError)
 """What making it ready can end in: no room on the disk, a stale cache, a compiler that doesn't know the processor."""
 if numba is not None:
     FAULTS = (*FAULTS, numba.core.errors.NumbaError)
-_READY = threading.Event()
-
-
-def ready() -> bool:
-    """True once what is compiled here is loaded; compiling takes long, so nobody waits for it unasked."""
-    return _READY.is_set()
-
-
-def now_ready() -> None:
-    """Told by the kernel when it is warm."""
-    _READY.set()
 
 
 def compiled(function: F) -> F:
@@ -46,6 +35,16 @@ def compiled(function: F) -> F:
         return _jit(function, cache=True)
     except RuntimeError:  # no folder can be written to
         return _jit(function, cache=False)
+
+
+def is_cached(function: Callable[..., Any]) -> bool | None:
+    """Whether a compiled function of these sources lies on the disk; None where it can't be kept there."""
+    stats = getattr(function, "stats", None)
+    if stats is None or stats.cache_path is None:
+        return None
+    code = function.__code__
+    written = [one.stat().st_mtime for one in Path(stats.cache_path).glob(f"*.{function.__name__}-*.nbi")]
+    return any(at >= Path(code.co_filename).stat().st_mtime for at in written)
 
 
 def inlined(function: F) -> F:
@@ -87,5 +86,5 @@ def _teach_pointer() -> None:
     overload(pointer)(data_of)
 
 
-if AVAILABLE:
+if numba is not None:
     _teach_pointer()

@@ -8,6 +8,7 @@ either tail the law itself is asked. All is integer arithmetic, so that every ma
 """
 
 import hashlib
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -15,18 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.durations.distribution import LogT
-from twin.simulation import compiled
 
 Seconds = NDArray[np.int64]
 Words = NDArray[np.uint64]
+Fill = Callable[[np.uint64, int, Seconds, Seconds], int]
 
 _GOLDEN = 0x9E3779B97F4A7C15
 _MASK = 0xFFFFFFFFFFFFFFFF
-_STEP, _FIRST, _SECOND = np.uint64(_GOLDEN), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_S30, _S27, _S31, _S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
-_POINTS = 257
-_ONE_S = 1024
+STEP, FIRST, SECOND = np.uint64(_GOLDEN), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+S30, S27, S31, _S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
+POINTS = 257
+ONE_S = 1024
 """Quantiles are kept in 1/1024 s."""
+_FAST: list[Fill] = []
 
 
 class Key(NamedTuple):
@@ -57,8 +59,8 @@ def sample(law: LogT, key: Key, elapsed_min: float = 0.0) -> Seconds:
     """
     table = _table(law, elapsed_min)
     seconds = np.empty(key.replications, dtype=np.int64)
-    if compiled.ready():
-        tails = _fill(np.uint64(key.word), key.first, table, seconds)
+    if _FAST:
+        tails = _FAST[-1](np.uint64(key.word), key.first, table, seconds)
         words = _hashed(key) if tails else None
     else:
         words = _hashed(key)
@@ -69,9 +71,9 @@ def sample(law: LogT, key: Key, elapsed_min: float = 0.0) -> Seconds:
     return seconds
 
 
-def warm_draws() -> None:
-    """Compiles, or loads from the cache on disk."""
-    _fill(np.uint64(1), 0, np.zeros(3 * _POINTS, dtype=np.int64), np.zeros(1, dtype=np.int64))
+def fill_by(fill: Fill) -> None:
+    """From now on `sample` fills its seconds so: the same, but compiled."""
+    _FAST.append(fill)
 
 
 def whole_seconds(minutes: NDArray[np.float64]) -> Seconds:
@@ -80,14 +82,14 @@ def whole_seconds(minutes: NDArray[np.float64]) -> Seconds:
 
 
 def _hashed(key: Key) -> Words:
-    counters = np.arange(key.first + 1, key.first + key.replications + 1, dtype=np.uint64) * _STEP
+    counters = np.arange(key.first + 1, key.first + key.replications + 1, dtype=np.uint64) * STEP
     return _mixed(_mixed(np.full(key.replications, key.word, dtype=np.uint64)) + counters)
 
 
 def _mixed(words: Words) -> Words:
-    words = (words ^ (words >> _S30)) * _FIRST
-    words = (words ^ (words >> _S27)) * _SECOND
-    return words ^ (words >> _S31)
+    words = (words ^ (words >> S30)) * FIRST
+    words = (words ^ (words >> S27)) * SECOND
+    return words ^ (words >> S31)
 
 
 def _uniform(words: Words) -> NDArray[np.float64]:
@@ -97,9 +99,9 @@ def _uniform(words: Words) -> NDArray[np.float64]:
 @lru_cache(maxsize=4096)
 def _table(law: LogT, elapsed_min: float) -> Seconds:
     """Quantiles at 0, 1/256 … 1, then as many between 0 and 1/256, then between 255/256 and 1."""
-    grid = np.linspace(0, 1, _POINTS)
+    grid = np.linspace(0, 1, POINTS)
     minutes = _quantiles(law, np.concatenate((grid, grid / 256, (255 + grid) / 256)), elapsed_min)
-    return np.rint(minutes * (60 * _ONE_S)).astype(np.int64)
+    return np.rint(minutes * (60 * ONE_S)).astype(np.int64)
 
 
 def _quantiles(law: LogT, p: NDArray[np.float64], elapsed_min: float) -> NDArray[np.float64]:
@@ -107,41 +109,13 @@ def _quantiles(law: LogT, p: NDArray[np.float64], elapsed_min: float) -> NDArray
 
 
 def _look_up(words: Words, table: Seconds, seconds: Seconds) -> int:
-    """As `_fill`, without a compiler."""
+    """As `filling.fill`, without a compiler."""
     cells = (words >> np.uint64(56)).astype(np.int64)
     fine = (words >> np.uint64(48)).astype(np.int64) & 255
     outer = (cells == 0) | (cells == 255)
     shifts = np.where(outer, np.uint64(24), np.uint64(32)).astype(np.uint64)
     shares = (words >> shifts).astype(np.int64) & 0xFFFFFF
-    at = np.where(outer, np.where(cells == 0, _POINTS, 2 * _POINTS) + fine, cells)
-    seconds[:] = (table[at] + ((table[at + 1] - table[at]) * shares >> 24) + _ONE_S // 2) // _ONE_S
+    at = np.where(outer, np.where(cells == 0, POINTS, 2 * POINTS) + fine, cells)
+    seconds[:] = (table[at] + ((table[at + 1] - table[at]) * shares >> 24) + ONE_S // 2) // ONE_S
     seconds[outer & (cells == fine)] = -1
     return int(np.count_nonzero(seconds < 0))
-
-
-@compiled.compiled
-def _fill(word: np.uint64, first: int, table: Seconds, seconds: Seconds) -> int:
-    """Seconds by linear interpolation in the table; -1 in the far tails, which are counted."""
-    start, tails = _mix(word), 0
-    for number in range(len(seconds)):
-        hashed = _mix(start + np.uint64(first + number + 1) * _STEP)
-        cell = np.int64(hashed >> np.uint64(56))
-        at, share = cell, np.int64(hashed >> np.uint64(32)) & 0xFFFFFF
-        if cell == 0 or cell == 255:
-            fine = np.int64(hashed >> np.uint64(48)) & 255
-            at = (_POINTS if cell == 0 else 2 * _POINTS) + fine
-            share = np.int64(hashed >> np.uint64(24)) & 0xFFFFFF
-            if fine == cell:
-                seconds[number] = -1
-                tails += 1
-                continue
-        low = table[at]
-        seconds[number] = (low + ((table[at + 1] - low) * share >> 24) + _ONE_S // 2) // _ONE_S
-    return tails
-
-
-@compiled.inlined
-def _mix(word: np.uint64) -> np.uint64:
-    word = (word ^ (word >> _S30)) * _FIRST
-    word = (word ^ (word >> _S27)) * _SECOND
-    return word ^ (word >> _S31)

@@ -7,11 +7,13 @@ import numpy as np
 
 from twin.errors import SimulationError
 from twin.simulation import reference
-from twin.simulation.compiled import now_ready
-from twin.simulation.draws import Seconds, warm_draws
+from twin.simulation.compiled import is_cached
+from twin.simulation.draws import Seconds
+from twin.simulation.filling import fill, warm_draws
 from twin.simulation.flat import CODES, EXTRAS, Flat, flatten
 from twin.simulation.machine import run_block
 from twin.simulation.program import Await, Give, Need, Open, Program, Resource, Skip, Spend, Start, Take, Task, Until
+from twin.simulation.readiness import now_ready
 
 _CACHED = 2**17
 """Instants that stand in the processor's cache together."""
@@ -61,8 +63,14 @@ def run_flat(
     return instants
 
 
+def cached() -> bool | None:
+    """Whether `warm` finds all on the disk; None where nothing can be kept there."""
+    found = [is_cached(function) for function in (run_block, fill)]
+    return None if None in found else all(found)
+
+
 def warm() -> None:
-    """Compiles all, or loads it from the cache on disk; then `compiled.ready()` is true. Seconds, of any thread.
+    """Compiles all, or loads it from the cache on disk; then `readiness.ready()` is true. Seconds, of any thread.
 
     SimulationError where what was loaded differs from the specification: a cache of other sources, say.
     """

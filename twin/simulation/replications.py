@@ -9,11 +9,12 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from types import ModuleType
 
 import structlog
 
 from twin.errors import SimulationError
-from twin.simulation import compiled, kernel, reference
+from twin.simulation import readiness
 from twin.simulation.draws import Seconds
 from twin.simulation.futures import futures
 from twin.simulation.lists import draw_plan
@@ -27,6 +28,7 @@ Engine = Callable[[Program, Seconds, Seconds], Seconds]
 log = structlog.get_logger()
 # Without Numba: it would only take memory there.
 _SERVE = "import sys; sys.modules['numba'] = None; from twin.simulation.replications import serve; serve()"
+_COMPILE = "from twin.simulation.kernel import warm; warm()"
 _LENGTH_BYTES = 8
 
 
@@ -35,7 +37,11 @@ def simulate(scenario: Scenario) -> Futures:
 
     Same scenario, same futures, to the second, by either.
     """
-    return futures_of(scenario, kernel.run if compiled.ready() else reference.run)
+    if readiness.ready():
+        return futures_of(scenario, _kernel().run)
+    from twin.simulation import reference
+
+    return futures_of(scenario, reference.run)
 
 
 def futures_of(scenario: Scenario, engine: Engine) -> Futures:
@@ -48,16 +54,27 @@ def futures_of(scenario: Scenario, engine: Engine) -> Futures:
 class SimulationWorker:
     """Simulates off the event loop: by the compiled kernel in a thread once that is ready, until then by the reference.
 
-    The first run starts to make the kernel ready in the background. The numbers are the same by either.
+    The first run starts to make the kernel ready in the background: a process of its own compiles what is not on the
+    disk. The numbers are the same by either.
     """
 
-    def __init__(self, *, use_kernel: bool = compiled.AVAILABLE) -> None:
+    def __init__(self, *, use_kernel: bool = readiness.AVAILABLE) -> None:
         self._reference = ReferenceProcess()
         self._closed = False
         self._warming: asyncio.Task[None] | None = None
+        self._compiling: asyncio.subprocess.Process | None = None
         self._use_kernel = use_kernel
+        self._wait = False
         if not use_kernel:
             log.info("simulation_without_kernel", hint="slower; install the extra 'fast' for the compiled kernel")
+
+    def expect_few(self) -> None:
+        """For who soon runs a few scenarios and ends: a kernel that lies compiled on the disk is loaded from now on and
+        waited for; where there is none, nothing is compiled, the reference does it.
+        """
+        if self._use_kernel and self._warming is None:
+            self._wait = True
+            self._warming = asyncio.create_task(self._warm())
 
     async def run(self, scenario: Scenario) -> Futures:
         """The futures of a scenario.
@@ -68,7 +85,9 @@ class SimulationWorker:
             raise SimulationError("the simulation worker is closed: make another")
         if self._use_kernel and self._warming is None:
             self._warming = asyncio.create_task(self._warm())
-        if not (self._use_kernel and compiled.ready()):
+        if self._wait and self._warming is not None:
+            await self._warming
+        if not (self._use_kernel and readiness.ready()):
             return await self._reference.run(scenario)
         asked_to_stop = threading.Event()
         try:
@@ -80,22 +99,62 @@ class SimulationWorker:
         """Ends what runs; a run under way ends in an error."""
         self._closed = True
         await self._reference.close()
+        if self._compiling is not None and self._compiling.returncode is None:
+            self._compiling.kill()
         if self._warming is not None:
             await self._warming
 
     async def _warm(self) -> None:
         try:
-            await asyncio.to_thread(kernel.warm)
-            await self._reference.rest()
-        except compiled.FAULTS as fault:
+            if await asyncio.to_thread(_must_compile):
+                if self._wait:
+                    self._use_kernel = False
+                    return
+                await self._compile()
+            if not self._closed:
+                await asyncio.to_thread(lambda: _kernel().warm())
+                await self._reference.rest()
+        except _faults() as fault:
             self._use_kernel = False
             log.warning("simulation_kernel_unusable", fault=type(fault).__name__, hint="the slower reference goes on")
+
+    async def _compile(self) -> None:
+        """In a process, which can be killed; whatever becomes of it, the kernel is then loaded or compiled here."""
+        nowhere = asyncio.subprocess.DEVNULL
+        self._compiling = await asyncio.create_subprocess_exec(
+            sys.executable, "-P", "-c", _COMPILE, stdin=nowhere, stdout=nowhere, stderr=nowhere
+        )
+        if self._closed:
+            self._compiling.kill()
+        await self._compiling.wait()
+
+
+def _kernel() -> ModuleType:
+    """Loads Numba, which takes half a second: whoever needs no simulation doesn't wait for it."""
+    from twin.simulation import kernel
+
+    return kernel
+
+
+def _faults() -> tuple[type[Exception], ...]:
+    from twin.simulation.compiled import FAULTS
+
+    return FAULTS
+
+
+def _must_compile() -> bool:
+    """Where nothing can be kept on the disk, a process can't do it for this one."""
+    from twin.simulation import compiled
+
+    if not compiled.LOADED:
+        raise SimulationError("Numba is installed but can't be loaded")
+    return _kernel().cached() is False
 
 
 def _in_time(scenario: Scenario, stop: Callable[[], bool]) -> Futures:
     """By the kernel, which looks at the clock between blocks of replications."""
     deadline = time.monotonic() + scenario.options.timeout_s
-    engine = partial(kernel.run, go_on=lambda: time.monotonic() < deadline and not stop())
+    engine = partial(_kernel().run, go_on=lambda: time.monotonic() < deadline and not stop())
     return futures_of(scenario, engine)
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from api import schemas
-from api.deps import Snapshot, Source
+from api.snapshot import Snapshot, Source
 from twin.projections.patient_twin import PatientTwin
 from twin.projections.stamps import Times
 from twin.projections.suite_twin import RoomState, RoomTwin
