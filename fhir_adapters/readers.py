@@ -55,6 +55,7 @@ class Readers:
         """`own_base`: what is known of the files' base goes along with each chunk."""
         self._normaliser = normaliser
         self._own_base = own_base
+        self._closed = False
         self._processes = [_started(normaliser) for _ in range(processes)]
         self._idle: SimpleQueue[subprocess.Popen[bytes]] = SimpleQueue()
         for process in self._processes:
@@ -73,6 +74,7 @@ class Readers:
 
     def close(self) -> None:
         """Ends the processes, whatever they do."""
+        self._closed = True
         for process in self._processes:
             process.kill()
         self._threads.shutdown(cancel_futures=True)
@@ -105,8 +107,8 @@ class Readers:
         process = self._idle.get()
         try:
             return _exchanged(process, (chunk, own_base))
-        except (OSError, EOFError):  # it was killed: what it should have read is read here
-            return list(texts_of(self._normaliser, chunk, own_base))
+        except (OSError, EOFError):  # it was killed: what it should have read is read here, unless nobody waits for it
+            return [] if self._closed else list(texts_of(self._normaliser, chunk, own_base))
         finally:
             self._idle.put(process)
 
