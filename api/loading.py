@@ -27,6 +27,8 @@ class LoadReport:
     server: str
     resources: int = 0
     facts: int = 0
+    new: int = 0
+    """What of it the journal did not have."""
     quarantined: int = 0
     ignored: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
@@ -39,6 +41,7 @@ class LoadReport:
             "server": self.server,
             "resources": self.resources,
             "facts": self.facts,
+            "new": self.new,
             "quarantined": self.quarantined,
             "reasons": dict(self.reasons.most_common(20)),
             "ignored": dict(sorted(self.ignored.items())),
@@ -50,7 +53,7 @@ class LoadReport:
         """The same for a person."""
         told = self.values()
         lines = [
-            f"{told['resources']} resources as those of {self.server}: {told['facts']} understood, "
+            f"{told['resources']} resources as those of {self.server}: {told['facts']} understood, {told['new']} new, "
             f"{told['quarantined']} quarantined",
             f"{told['seconds']} s, {told['rate']} a second",
         ]
@@ -83,7 +86,7 @@ def load_files(
     with uncollected():  # looking for cycles took a quarter of the time
         for path in files:
             for loaded in _pieces(parts, path, own_base):
-                parts.journal.append_batch(
+                told.new += parts.journal.append_batch(
                     told.server, loaded.facts, loaded.quarantined, {}, reading=parts.reading, observed_at=wall_now()
                 )
                 kept(loaded.facts)
@@ -125,6 +128,7 @@ async def sync_server(settings: Settings) -> LoadReport:
         settings.fhir.base_url,
         resources=counts.read,
         facts=counts.facts,
+        new=counts.new,
         quarantined=counts.quarantined,
         seconds=monotonic() - started,
         notes=list(counts.warnings),

@@ -36,13 +36,14 @@ class Store:
     @contextmanager
     def transaction(self, *, writes: bool = False) -> Iterator[Connection]:
         """One transaction, kept at the end. Errors of the database become JournalError, without data."""
-        with self._told(), self.engine.connect() as connection:
+        with self.told(), self.engine.connect() as connection:
             connection.execution_options(**(WRITES if writes else {}))
             with connection.begin():
                 yield connection
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def told(self) -> Iterator[None]:
+        """Errors of the database in it become JournalError, without data."""
         try:
             yield
         except self.errors as error:
