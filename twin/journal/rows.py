@@ -5,6 +5,8 @@ from operator import itemgetter
 
 from sqlalchemy import Connection
 
+Values = tuple[object, ...]
+"""Of a row, in the order of its columns."""
 Row = dict[str, object]
 """A row to append, by name of column; all rows of one call have the same names in the same order."""
 WRITES = {"journal_writes": True}
@@ -16,6 +18,6 @@ def writing(connection: Connection) -> bool:
     return bool(connection.get_execution_options().get("journal_writes"))
 
 
-def values_of(names: Sequence[str]) -> Callable[[Row], tuple[object, ...]]:
+def values_of(names: Sequence[str]) -> Callable[[Row], Values]:
     """Picks the values of these columns, two at the least, from a row."""
     return itemgetter(*names)
