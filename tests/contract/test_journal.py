@@ -160,6 +160,16 @@ def test_awkward_text_comes_back(journal: Journal, size: int) -> None:
     assert journal.quarantined(SERVER) == (bad,)
 
 
+def test_bulk_keeps_every_sign(journal: Journal) -> None:
+    """Also those that a bulk load may use for itself, and half of it known already."""
+    reasons = [f"{sign}{number}" for number in range(80) for sign in ("\x1d", "\x1e\\N", "a\x1fb", "\\x1f", "\r\n")]
+    bad = [Quarantined(SERVER, "Encounter", f"e{nth}", "", reason) for nth, reason in enumerate(reasons)]
+    for some in (bad[:1] + bad[200:], bad, bad):
+        journal.append_batch(SERVER, (), some, {}, reading="r1", observed_at=NOW)
+    assert set(journal.quarantined(SERVER, limit=1_000)) == set(bad)
+    assert journal.counts()["quarantine"] == len(bad)
+
+
 def test_servers_are_apart(journal: Journal) -> None:
     other = replace(booking(), key=replace(booking().key, server="http://other/fhir"))
     keep(journal, booking())

@@ -1,9 +1,10 @@
 """The journal in PostgreSQL, through psycopg 3 (extra `postgres`)."""
 
 from collections.abc import Sequence
-from typing import Any
+from operator import itemgetter
+from typing import Any, cast
 
-from sqlalchemy import Connection, Engine, StaticPool, Table, create_engine, event
+from sqlalchemy import Connection, Engine, StaticPool, Table, UniqueConstraint, create_engine, event
 
 from twin.errors import JournalError
 from twin.journal.address import Address
@@ -12,7 +13,7 @@ from twin.journal.rows import Row, Values, values_of, writing
 _WRITER = 0x6A756D656175
 """Advisory lock of who writes ("jumeau"): one transaction at a time, so that positions grow with commits."""
 _COPY_FROM = 200
-"""Rows from which COPY into a temporary table is faster than a statement a row."""
+"""Rows from which COPY is faster than a statement a row."""
 _COPIED_AT_ONCE = 500
 _ABSENT, _ROW, _FIELD = "\x1d", "\x1e", "\x1f"
 _ESCAPES = (
@@ -91,7 +92,9 @@ def append(connection: Connection, table: Table, rows: list[Row]) -> int:
     first, rest = _insert(connection, into, values[:1]), values[1:]
     if first and _copy_new(connection, into, rest):
         return len(rows)
-    return first + _insert_new(connection, into, table.name, rest)
+    new = _missing(connection, table, names, rest)
+    _copy(connection, into, new)
+    return first + len(new)
 
 
 def _insert(connection: Connection, into: str, values: Sequence[Values]) -> int:
@@ -99,15 +102,27 @@ def _insert(connection: Connection, into: str, values: Sequence[Values]) -> int:
     return connection.exec_driver_sql(f"INSERT INTO {into} VALUES ({marks}) ON CONFLICT DO NOTHING", values).rowcount
 
 
-def _insert_new(connection: Connection, into: str, table: str, values: Sequence[Values]) -> int:
-    """By way of a temporary table, which gives its rows in the order in which they came: no other writes to it, and
-    temporary tables are read by one process from their first page on."""
-    execute, columns = connection.exec_driver_sql, into.partition("(")[2].rstrip(")")
-    execute(f"CREATE TEMPORARY TABLE loaded ON COMMIT DROP AS SELECT {columns} FROM {table} WITH NO DATA")
-    _copy(connection, f"loaded ({columns})", values)
-    new = execute(f"INSERT INTO {into} SELECT {columns} FROM loaded ON CONFLICT DO NOTHING").rowcount
-    execute("DROP TABLE loaded")
-    return new
+def _missing(connection: Connection, table: Table, names: Sequence[str], values: Sequence[Values]) -> list[Values]:
+    """Those that are not there, each once: only their keys go to the server. No other program writes meanwhile."""
+    keys = _key_of(table)
+    key_of = itemgetter(*map(names.index, keys))  # two columns at the least, wherever rows come in bulk
+    nths = {key_of(row): nth for nth, row in reversed(list(enumerate(values)))}
+    execute, columns, name = connection.exec_driver_sql, ", ".join(keys), table.name
+    execute(f"CREATE TEMPORARY TABLE loaded ON COMMIT DROP AS SELECT 0 AS nth, {columns} FROM {name} WITH NO DATA")
+    _copy(connection, f"loaded (nth, {columns})", [(str(nth), *key) for key, nth in nths.items()])
+    # Through the index of the keys: the planner knows nothing of the new table, and may want to read all of the old.
+    execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")
+    same = " AND ".join(f"old.{key} = loaded.{key}" for key in keys)
+    asked = f"SELECT nth FROM loaded WHERE NOT EXISTS (SELECT FROM {name} old WHERE {same}) ORDER BY nth"
+    found = execute(asked).scalars().all()
+    execute("RESET enable_hashjoin; RESET enable_mergejoin; DROP TABLE loaded")
+    return [values[nth] for nth in found]
+
+
+def _key_of(table: Table) -> list[str]:
+    """Columns that tell two rows apart."""
+    unique = [one for one in table.constraints if isinstance(one, UniqueConstraint)]
+    return [column.name for column in (unique[0] if unique else table.primary_key).columns]
 
 
 def _copy_new(connection: Connection, into: str, values: Sequence[Values]) -> bool:
@@ -141,7 +156,10 @@ def _copy_text(values: Sequence[Values]) -> bytes | None:
     Escaped all at once, which is several times as fast as value by value: until then fields, rows and what is not there
     are marked by signs that hardly any text has.
     """
-    rows = [_FIELD.join([_ABSENT if value is None else str(value) for value in row]) for row in values]
+    try:
+        rows = list(map(_FIELD.join, cast(Sequence[Sequence[str]], values)))
+    except TypeError:  # not texts only
+        rows = [_FIELD.join([_ABSENT if value is None else str(value) for value in row]) for row in values]
     text = _ROW.join(rows) + _ROW
     signs = sum(map(text.count, (_FIELD, _ROW, _ABSENT)))
     if signs != sum(len(row) + row.count(None) for row in values):

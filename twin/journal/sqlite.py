@@ -4,6 +4,7 @@ import sqlite3
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, Engine, StaticPool, Table, create_engine, event
 
@@ -55,11 +56,20 @@ def _begin(connection: Connection) -> None:
 
 def append(connection: Connection, table: Table, rows: list[Row]) -> int:
     """Insert the rows that are not there yet; how many they were."""
-    # Past SQLAlchemy's parameters, which would cost as much again as SQLite itself.
+    # Past SQLAlchemy, whose parameters would cost as much again as SQLite itself; values are picked as they are bound.
     names = list(rows[0])
     marks = ", ".join("?" * len(names))
     told = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks}) ON CONFLICT DO NOTHING"
-    return connection.exec_driver_sql(told, list(map(values_of(names), rows))).rowcount
+    cursor: Any = connection.connection.cursor()
+    try:
+        return int(cursor.executemany(told, map(values_of(names), rows)).rowcount)
+    finally:
+        cursor.close()
+
+
+def errors() -> tuple[type[Exception], ...]:
+    """What the driver itself raises."""
+    return (sqlite3.Error,)
 
 
 def advice(error: BaseException) -> str:

@@ -54,7 +54,6 @@ class Store:
 def open_store(url: str, *, busy_s: float = BUSY_S) -> Store:
     """The database at an address; `busy_s`: seconds to wait for another program that writes. Raises JournalError."""
     address = address_of(url)
-    if address.backend == POSTGRESQL:
-        engine = postgres.open_engine(address, busy_s=busy_s)
-        return Store(address, engine, postgres.append, postgres.advice, (SQLAlchemyError, *postgres.errors()))
-    return Store(address, sqlite.open_engine(address, busy_s=busy_s), sqlite.append, sqlite.advice)
+    kind = postgres if address.backend == POSTGRESQL else sqlite
+    engine = kind.open_engine(address, busy_s=busy_s)
+    return Store(address, engine, kind.append, kind.advice, (SQLAlchemyError, *kind.errors()))
