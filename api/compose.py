@@ -3,7 +3,7 @@
 import hashlib
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from fhir_adapters.write_back import Writer
 from twin.errors import JournalError, SettingsError
 from twin.journal import Journal, schema
 from twin.journal.address import POSTGRESQL, address_of
+from twin.journal.lease import Lease, held
 from twin.simulation.replications import SimulationWorker
 from twin.timebase import Clock
 
@@ -28,15 +29,25 @@ READING_VERSION = "2"
 
 
 @asynccontextmanager
-async def worker_of(settings: Settings, clock: Clock) -> AsyncIterator[Worker]:
-    """A worker with everything it needs open; all of it is closed at the end."""
+async def worker_of(settings: Settings, clock: Clock, *, alone: bool = False) -> AsyncIterator[Worker]:
+    """A worker with everything it needs open; all of it is closed at the end.
+
+    `alone`: it may write to the FHIR server, and no other on this journal; JournalError where one does.
+    """
+    with held(settings.database_url) if alone else nullcontext() as lease:
+        async with _opened(settings, clock, lease) as worker:
+            yield worker
+
+
+@asynccontextmanager
+async def _opened(settings: Settings, clock: Clock, lease: Lease | None) -> AsyncIterator[Worker]:
     pseudonyms = Pseudonyms(_key(settings))
     journal = Journal.open(settings.database_url, key_fingerprint=pseudonyms.fingerprint)
     simulation = SimulationWorker()
     try:
         fhir = settings.fhir
         async with FhirClient(fhir.base_url, timeout_s=fhir.timeout_s, max_in_flight=AT_ONCE) as client:
-            yield Worker(_parts(settings, pseudonyms, client, journal, simulation), clock)
+            yield Worker(_parts(settings, pseudonyms, client, journal, simulation), clock, lease)
     finally:
         await simulation.close()
         journal.close()

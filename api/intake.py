@@ -218,7 +218,7 @@ class Intake:
         news = [fact for fact in batch.facts if not is_known(self.ledger, fact)]
         self._restored |= any(is_older(self.ledger, fact) for fact in news)
         async with self._keeping:  # with nothing between, so that the position says what the ledger has folded
-            await self._append(news, batch)
+            counts.new += await self._append(news, batch)
             if news:
                 self._fold(news)
         self._cursor.update((name, at) for name, at in batch.cursor.items() if "/" not in name)
@@ -229,9 +229,10 @@ class Intake:
         counts.quarantined += len(batch.quarantined)
         counts.warnings.extend(batch.warnings)
 
-    async def _append(self, facts: list[Fact], batch: Batch) -> None:
+    async def _append(self, facts: list[Fact], batch: Batch) -> int:
+        """How many facts the journal did not have."""
         parts = self._parts
-        await asyncio.to_thread(
+        new = await asyncio.to_thread(
             parts.journal.append_batch,
             self._server,
             facts,
@@ -241,6 +242,7 @@ class Intake:
             observed_at=wall_now(),
         )
         self.position = await asyncio.to_thread(parts.journal.position)
+        return new
 
     def _fold(self, facts: Iterable[Fact]) -> None:
         before, self.ledger = self.ledger, fold(self.ledger, facts)
@@ -265,6 +267,7 @@ class Intake:
         self._no_versions = len(missing) == len(asked)
         told = Counts()
         await self._take(versions, told)
+        counts.new += told.new
         counts.warnings.extend(told.warnings)
 
     def _has_versions(self, resource_type: str) -> bool:
@@ -307,7 +310,7 @@ class Intake:
         if back:
             self._restored = True
             async with self._keeping:
-                await self._append(back, Batch())
+                counts.new += await self._append(back, Batch())
                 self._fold(back)
 
     async def _reconcile(self, batch: Batch, expected: Iterable[str], counts: Counts) -> None:

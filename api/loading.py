@@ -29,6 +29,8 @@ class LoadReport:
     server: str
     resources: int = 0
     facts: int = 0
+    new: int = 0
+    """What of it the journal did not have."""
     quarantined: int = 0
     ignored: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
@@ -41,6 +43,7 @@ class LoadReport:
             "server": self.server,
             "resources": self.resources,
             "facts": self.facts,
+            "new": self.new,
             "quarantined": self.quarantined,
             "reasons": dict(self.reasons.most_common(20)),
             "ignored": dict(sorted(self.ignored.items())),
@@ -52,7 +55,7 @@ class LoadReport:
         """The same for a person."""
         told = self.values()
         lines = [
-            f"{told['resources']} resources as those of {self.server}: {told['facts']} understood, "
+            f"{told['resources']} resources as those of {self.server}: {told['facts']} understood, {told['new']} new, "
             f"{told['quarantined']} quarantined",
             f"{told['seconds']} s, {told['rate']} a second",
         ]
@@ -80,7 +83,7 @@ def load_files(parts: Parts, files: list[Path], progress: Progress) -> LoadRepor
     # Looking for cycles took a quarter of the time.
     with uncollected(), Readers(parts.normaliser, own_base, processes_for(source.total)) as readers:
         for texts in chain(readers.read(source.chunks()), source.failed()):
-            parts.journal.append_texts(
+            told.new += parts.journal.append_texts(
                 told.server, texts.facts, texts.quarantined, {}, reading=parts.reading, observed_at=wall_now()
             )
             _count(told, texts)
@@ -133,6 +136,7 @@ async def sync_server(settings: Settings) -> LoadReport:
         settings.fhir.base_url,
         resources=counts.read,
         facts=counts.facts,
+        new=counts.new,
         quarantined=counts.quarantined,
         seconds=monotonic() - started,
         notes=list(counts.warnings),

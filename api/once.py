@@ -22,6 +22,7 @@ class Report:
 
     read: int = 0
     facts: int = 0
+    new: int = 0
     quarantined: int = 0
     not_surgical: int = 0
     rooms: list[dict[str, str]] = field(default_factory=list)
@@ -40,6 +41,7 @@ class Report:
         return {
             "read": self.read,
             "facts": self.facts,
+            "new": self.new,
             "quarantined": self.quarantined,
             "not_surgical": self.not_surgical,
             "rooms": self.rooms,
@@ -57,7 +59,7 @@ class Report:
         rooms = "\n".join(f"  {room['name']} ({room['id']}): {room['reason']}" for room in self.rooms)
         return "\n".join(
             [
-                f"read {self.read} resources: {self.facts} understood, {self.quarantined} quarantined",
+                f"read {self.read} resources: {self.facts} understood, {self.new} new, {self.quarantined} quarantined",
                 f"{len(self.rooms)} rooms" + (f":\n{rooms}" if rooms else ""),
                 f"{self.cases} cases, {self.not_surgical} appointments are not surgical",
                 f"{self.predictions} predictions: {self.written} written, {self.unchanged} already there, "
@@ -71,7 +73,8 @@ async def run_once(settings: Settings, *, now: datetime | None, dry_run: bool) -
     """Read the whole horizon, predict, write back. Raises FhirServerError where the server is not reached."""
     started = monotonic()
     clock: Clock = shifted(now) if now else settings.make_clock()
-    async with worker_of(settings, clock) as worker:
+    writes = settings.write_back.mode != "off" and not dry_run
+    async with worker_of(settings, clock, alone=writes) as worker:
         worker.parts.simulation.expect_few()
         await worker.rebuild()
         counts = await worker.read_all()
@@ -91,6 +94,7 @@ def _report(worker: Worker, counts: Counts) -> Report:
     return Report(
         read=counts.read,
         facts=counts.facts,
+        new=counts.new,
         quarantined=counts.quarantined,
         not_surgical=suite.not_surgical,
         rooms=[{"id": room.id, "name": room.name, "reason": room.reason} for room in suite.rooms],
@@ -138,7 +142,7 @@ def _planned(result: WriteResult) -> dict[str, Any] | None:
 
 async def remove_all(settings: Settings) -> Written:
     """Take everything of this installation off the server; with write_back.take_over that of the others too."""
-    async with worker_of(settings, settings.make_clock()) as worker:
+    async with worker_of(settings, settings.make_clock(), alone=True) as worker:
         parts, take_over = worker.parts, settings.write_back.take_over
         refs = [ref async for ref in find_ours(parts.client, ANNOTATED_TYPES, parts.source, take_over=take_over)]
         return await worker.remove_all(refs)

@@ -34,5 +34,8 @@ class Counts:
 
     read: int = 0
     facts: int = 0
+    """What was understood."""
+    new: int = 0
+    """What of it the journal did not have."""
     quarantined: int = 0
     warnings: list[str] = field(default_factory=list)

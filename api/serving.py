@@ -46,7 +46,7 @@ async def serve(settings: Settings) -> None:
 @asynccontextmanager
 async def living(settings: Settings, clock: Clock | None = None) -> AsyncIterator[tuple[LiveProgram, str]]:
     """The running program and the address of its API; stopped at the end."""
-    async with worker_of(settings, clock or settings.make_clock()) as worker:
+    async with worker_of(settings, clock or settings.make_clock(), alone=True) as worker:
         program = LiveProgram(worker)
         listening = listen(settings.api)
         if settings.push.callback_url and listening.getsockname()[1] != settings.api.port:

@@ -23,6 +23,7 @@ from fhir_adapters.outcomes import WriteResult
 from twin.durations.stages import STAGE_LAWS
 from twin.facts import Fact, Horizon
 from twin.journal import Run
+from twin.journal.lease import Lease
 from twin.prediction import MODEL
 from twin.prediction.habits import Habits, habits_of
 from twin.prediction.material import Orders, differs, orders_beside, orders_of, wanted_annotations
@@ -65,8 +66,10 @@ class Written:
 class Worker:
     """One site's line from the FHIR server to predictions and back. Not thread-safe: one event loop calls it."""
 
-    def __init__(self, parts: Parts, clock: Clock) -> None:
+    def __init__(self, parts: Parts, clock: Clock, lease: Lease | None = None) -> None:
+        """`lease`: of the journal, where it is to be held by whoever writes."""
         self.parts = parts
+        self._lease = lease
         self.clock = clock
         self.server = parts.settings.fhir.base_url
         self.snapshot: Snapshot | None = None
@@ -265,6 +268,8 @@ class Worker:
         if self.parts.settings.write_back.mode == "off":
             told.held_back = len(todo.orders)
             return told
+        if self._lease is not None:
+            await asyncio.to_thread(self._lease.keep)
         due = [order for order in todo.orders if self.parts.writer.due(order)]
         told.held_back = len(todo.orders) - len(due)
         results = await self.parts.writer.run(due)

@@ -150,3 +150,22 @@ def test_busy_morning_makes_no_loop(server: Stranger, tmp_path: Path) -> None:
         until(lambda: json.loads(json.dumps(living.get("/suite")[1]["run"]["at"])) > at("10:30"))
         assert server.writes() - before <= 2
         assert living.end(signal.SIGTERM)[0] == 0
+
+
+def test_only_one_writes(server: Stranger, tmp_path: Path) -> None:
+    """A second program on the journal is refused in one line; what only looks works; a kill lets go at once."""
+    jumeau = Jumeau(tmp_path, server.url)
+    with Serving(jumeau, **ANCHOR) as living:
+        until(lambda: annotated(server.url))
+        before = server.writes()
+        for command in (("serve",), ("run", "--once", "--json"), ("write-back", "--remove")):
+            told = jumeau(*command, **ANCHOR)
+            assert (told.code, told.out) == (2, "")
+            assert "in use by another program" in told.complaint
+        assert jumeau("run", "--once", "--json", "--dry-run", **ANCHOR).code == 0
+        assert jumeau("show", "suite", **ANCHOR).code == 0
+        assert server.writes() == before
+        living.process.kill()
+        living.process.wait()
+        assert jumeau("write-back", "--remove", "--json").report["failed"] == 0
+    assert not annotated(server.url, "Appointment/a1")

@@ -47,6 +47,7 @@ class Merged(SQLModel, table=True):
     content_hash: str
     kind: str
     assertion: str
+    over_at: str
 
 
 def run() -> list[Row]:

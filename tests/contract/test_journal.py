@@ -31,7 +31,7 @@ from twin.facts import (
     Stamp,
     Stay,
 )
-from twin.journal import Journal, Run
+from twin.journal import Journal, Learned, Run
 from twin.timeline import Annotation, PredictedRoomEnd, PredictedStage, PredictedTimeline, WriteOutcome
 from twin.vocabulary import CareSetting, Milestone, PlaceKind, Provenance
 
@@ -150,6 +150,31 @@ def test_known_by_then(journal: Journal) -> None:
     assert list(journal.facts(SERVER, until=NOW - timedelta(microseconds=1))) == []
 
 
+def test_what_was_over_may_stay_away(journal: Journal) -> None:
+    """All versions of what is not over for good, and of what was not: the newest decides."""
+    then = NOW - timedelta(days=60)
+    over = [replace(booking(1), assertion=AppointmentFact("fulfilled", start=then))]
+    moved_back = [booking(2), replace(booking(2, "2"), assertion=AppointmentFact("cancelled", start=then))]
+    moved_on = [replace(booking(3), assertion=AppointmentFact("booked", start=then)), booking(3, "2")]
+    carries = [replace(over[0], key=booking(4).key, carried=Carried(present=True))]
+    undated = [replace(booking(5), assertion=AppointmentFact("fulfilled")), replace(booking(6), assertion=Deleted())]
+    kept = [*moved_back, *moved_on, *carries, *undated]
+    keep(journal, *over, *kept)
+    since = NOW - timedelta(days=9)
+    assert list(journal.facts(SERVER, since=since)) == kept
+    assert list(journal.facts(SERVER, since=then)) == over + kept
+    assert list(journal.facts(SERVER, since=since, upto=3)) == moved_back
+    assert list(journal.facts(SERVER, since=since, until=NOW - timedelta(hours=1))) == []
+
+
+def test_learned_is_replaced(journal: Journal) -> None:
+    assert journal.learned("basis") is None
+    for position, basis in ((3, "basis"), (5, "basis"), (7, "other")):
+        journal.keep_learned(SERVER, basis, Learned(position, NOW, f"text {position}"))
+        assert journal.learned(basis) == Learned(position, NOW, f"text {position}")
+    assert journal.learned("basis") is None
+
+
 @pytest.mark.parametrize("size", [2, 500])
 def test_awkward_text_comes_back(journal: Journal, size: int) -> None:
     words = "tab\t back\\slash \\N \\. new\nline 'quote' \0 é 𝄞 %s :name"
@@ -158,6 +183,16 @@ def test_awkward_text_comes_back(journal: Journal, size: int) -> None:
     journal.append_batch(SERVER, facts, [bad], {}, reading="r1", observed_at=NOW)
     assert list(journal.facts(SERVER)) == facts
     assert journal.quarantined(SERVER) == (bad,)
+
+
+def test_bulk_keeps_every_sign(journal: Journal) -> None:
+    """Also those that a bulk load may use for itself, and half of it known already."""
+    reasons = [f"{sign}{number}" for number in range(80) for sign in ("\x1d", "\x1e\\N", "a\x1fb", "\\x1f", "\r\n")]
+    bad = [Quarantined(SERVER, "Encounter", f"e{nth}", "", reason) for nth, reason in enumerate(reasons)]
+    for some in (bad[:1] + bad[200:], bad, bad):
+        journal.append_batch(SERVER, (), some, {}, reading="r1", observed_at=NOW)
+    assert set(journal.quarantined(SERVER, limit=1_000)) == set(bad)
+    assert journal.counts()["quarantine"] == len(bad)
 
 
 def test_servers_are_apart(journal: Journal) -> None:

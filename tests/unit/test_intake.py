@@ -14,7 +14,7 @@ from api.intake import RESTORED
 from api.settings import Settings
 from api.worker import Worker
 from fhir_adapters.errors import WrongServerError
-from tests.strangers.resources import appointment, at, morning, reference
+from tests.strangers.resources import appointment, at, morning, of, reference, stay
 from tests.strangers.server import Stranger
 from tests.strangers.traits import Traits
 from twin.facts import AppointmentFact
@@ -378,3 +378,17 @@ async def test_encounters_that_may_not_be_seen(server: Stranger) -> None:
         assert any(warning.startswith("Encounter: not read") for warning in told.warnings)
         assert len(await statuses(made)) > 4
         await made.read_changes()
+
+
+async def test_closed_without_a_date_comes_with_the_next_reading(server: Stranger) -> None:
+    """It is searched for from the reading before on."""
+    async with worker(server) as made:
+        first = await made.read_all()
+        ended = of("t9", stay("s1", "08:05", "08:40"), status="finished")
+        ended.pop("period", None)
+        server.put(ended)
+        again = await made.read_all()
+        assert again.read == first.read + 1
+        last = await made.read_all()
+        assert last.new == 0
+        assert f"Encounter/{ended['id']}" in made.ledger.resources

@@ -1,6 +1,7 @@
 """The live twin learns from all that the journal holds, not from its own days only, and can tell it again."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -80,6 +81,29 @@ async def test_once_a_day(memory: Memory) -> None:
     assert await learner.learn(position)
     assert learner.known is not None
     assert learner.known.history.before == date(2026, 11, 23)
+
+
+async def test_a_program_started_again_need_not_learn(memory: Memory) -> None:
+    position, known = keep(memory, 20), []
+    for minutes in range(2):
+        clock = Clock(wall=lambda: at("12:00") + timedelta(minutes=minutes))  # noqa: B023 - used within its turn
+        learner = Learner(memory, clock)
+        assert await learner.learn(position + minutes)
+        known.append(learner.known)
+    assert known[0] is not None
+    assert known[0] == known[1]
+    assert history_at(memory, NOON, Basis(position=position, at=at("12:00"))) == known[0].history
+
+
+async def test_another_day_or_setting_learns_anew(memory: Memory) -> None:
+    position = keep(memory, 23)
+    assert await Learner(memory, NOON).learn(position)
+    tomorrow = Learner(memory, Clock(wall=lambda: at("25T12:00")))
+    other = replace(memory, settings=load(fhir={"base_url": SERVER}, site={"pacu_places": 3}))
+    for learner in (tomorrow, Learner(other, NOON)):
+        assert await learner.learn(position + 1)
+        assert learner.known is not None
+        assert learner.known.basis.position == position + 1
 
 
 async def test_again_after_a_first_load(memory: Memory) -> None:

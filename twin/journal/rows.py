@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
+Values = tuple[object, ...]
+"""Of a row, in the order of its columns."""
 Row = dict[str, object]
 """A row by name of column."""
 WRITES = {"journal_writes": True}
@@ -14,7 +16,7 @@ class Rows(NamedTuple):
     """Rows to append: the names of the columns, and of each row the values in their order."""
 
     names: tuple[str, ...]
-    values: list[tuple[object, ...]]
+    values: list[Values]
 
 
 def rows_of(rows: list[Row]) -> Rows:

@@ -36,13 +36,14 @@ class Store:
     @contextmanager
     def transaction(self, *, writes: bool = False) -> Iterator[Connection]:
         """One transaction, kept at the end. Errors of the database become JournalError, without data."""
-        with self._told(), self.engine.connect() as connection:
+        with self.told(), self.engine.connect() as connection:
             connection.execution_options(**(WRITES if writes else {}))
             with connection.begin():
                 yield connection
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def told(self) -> Iterator[None]:
+        """Errors of the database in it become JournalError, without data."""
         try:
             yield
         except self.errors as error:
@@ -53,7 +54,6 @@ class Store:
 def open_store(url: str, *, busy_s: float = BUSY_S) -> Store:
     """The database at an address; `busy_s`: seconds to wait for another program that writes. Raises JournalError."""
     address = address_of(url)
-    if address.backend == POSTGRESQL:
-        engine = postgres.open_engine(address, busy_s=busy_s)
-        return Store(address, engine, postgres.append, postgres.advice, (SQLAlchemyError, *postgres.errors()))
-    return Store(address, sqlite.open_engine(address, busy_s=busy_s), sqlite.append, sqlite.advice)
+    kind = postgres if address.backend == POSTGRESQL else sqlite
+    engine = kind.open_engine(address, busy_s=busy_s)
+    return Store(address, engine, kind.append, kind.advice, (SQLAlchemyError, *kind.errors()))
