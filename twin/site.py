@@ -91,6 +91,8 @@ class DurationOptions:
     half_life_days: float = 548.0
     """After 18 months a finished case counts half (guess)."""
     booked_interval: BookedInterval = BookedInterval.ROOM
+    scales: tuple[tuple[str, float, float], ...] = ()
+    """Name of a regressor that is a number, its center and scale; of the others the site's mean and sd."""
 
 
 @dataclass(frozen=True, slots=True)

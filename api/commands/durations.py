@@ -82,7 +82,7 @@ def learn(
     options = settings_of(config).duration_options()
     history = _history(file, maps or [], covariates or [])
     batch = Batch.of(history.in_order())
-    model = replay(estimated(DurationModel.without_history(options), batch), batch).model
+    model = replay(estimated(DurationModel.without_history(options), batch, gaps=True), batch).model
     try:
         out.write_text(json.dumps(values_of(model), ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as error:
@@ -93,10 +93,7 @@ def learn(
         "model": str(out), "cases": len(batch), "procedures": counts["procedure"],
         "procedures_by_surgeon": counts["pair"], "services": counts["specialty"],
         "constants": asdict(model.constants), "set_aside": history.set_aside, "notes": list(history.notes),
-        "effects": [
-            {"name": name, "ratio": ratio, "low": low, "high": high}
-            for name, ratio, low, high in model.regressors.effects()
-        ],
+        "effects": [{"label": effect.label, **asdict(effect)} for effect in model.regressors.effects()],
     }  # fmt: skip
     if as_json:
         typer.echo(json.dumps(told, ensure_ascii=False))
@@ -106,8 +103,8 @@ def learn(
         f"{len(batch)} cases learned: {counts['procedure']} procedures, {counts['pair']} by surgeon, "
         f"{counts['specialty']} services; the model is in {out}"
     )
-    for name, ratio, low, high in model.regressors.effects():
-        typer.echo(f"  {name}: × {ratio:.2f} [{low:.2f}–{high:.2f}]")
+    for told_effect in model.regressors.effects():
+        typer.echo(f"  {told_effect.text}")
 
 
 def _history(file: Path, maps: list[str], covariates: list[str]) -> "History":

@@ -103,10 +103,11 @@ def test_new_habits_outweigh_old_ones() -> None:
 def test_asa_effect_is_learned_with_its_interval() -> None:
     cases = _site(2, 2000, asa=True)
     model = replay(estimated(DurationModel(), Batch.of(cases)), Batch.of(cases)).model
-    effects = {label: (low, ratio, high) for label, ratio, low, high in model.regressors.effects()}
-    low, ratio, high = effects["asa = 4"]
-    between = ratio / effects["asa = 2"][1]
-    assert low < ratio < high
+    effects = {effect.label: effect for effect in model.regressors.effects()}
+    four_asa = effects["asa = 4"]
+    between = four_asa.ratio / effects["asa = 2"].ratio
+    assert four_asa.low < four_asa.ratio < four_asa.high
+    assert four_asa.cases == sum(("asa", "4") in case.features.covariates for case in cases)
     assert between == pytest.approx(math.exp(0.26), rel=0.04)
     four, two = (model.predict(replace(cases[0].features, covariates=(("asa", asa),))).loc for asa in "42")
     assert four - two == pytest.approx(math.log(between))
@@ -118,10 +119,10 @@ def test_no_effect_is_not_invented() -> None:
         for number, case in enumerate(_site(3, 1500))
     ]
     model = replay(estimated(DurationModel(), Batch.of(cases)), Batch.of(cases)).model
-    [(label, ratio, low, high)] = model.regressors.effects()
-    assert label == "dice"
-    assert low < 1 < high
-    assert ratio == pytest.approx(1, abs=0.02)
+    [effect] = model.regressors.effects()
+    assert (effect.name, effect.value, effect.cases) == ("dice", None, 1500)
+    assert effect.low < 1 < effect.high
+    assert effect.ratio == pytest.approx(1, abs=0.02)
 
 
 def test_unknown_regressor_moves_nothing() -> None:
@@ -159,7 +160,7 @@ def test_export_comes_back_exactly(asa: bool) -> None:
     assert again.predict(cases[0].features) == model.predict(cases[0].features)
 
 
-@pytest.mark.parametrize("damage", [{"format": "x"}, {"version": 2}, {"tallies": [["p"]]}, {"first_at": "soon"}])
+@pytest.mark.parametrize("damage", [{"format": "x"}, {"version": 1}, {"tallies": [["p"]]}, {"first_at": "soon"}])
 def test_damaged_export_is_refused(damage: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match="learn"):
         model_of(values_of(DurationModel()) | damage)
