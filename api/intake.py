@@ -9,7 +9,7 @@ from itertools import islice
 from api import first_load
 from api.garbage import uncollected
 from api.parts import Counts, Parts
-from fhir_adapters import by_id, gathering, history, schedules, sync
+from fhir_adapters import by_id, gathering, history, results, schedules, sync
 from fhir_adapters.errors import RefusedError
 from fhir_adapters.gathering import Batch
 from fhir_adapters.server import ServerCapabilities, probe
@@ -145,6 +145,7 @@ class Intake:
         unknown = batch.patient_ids - self._loaded
         self._loaded |= unknown
         await self._read_by_id("Patient", unknown, counts)
+        await self._read_results(unknown, counts)
         await self._take(replace(batch, patient_ids=frozenset()), counts)
         known = self.ledger.resources.keys()
         self.ledger = self._without_past(self.ledger, {ref for fact in batch.facts if (ref := fact.key.ref) in known})
@@ -350,9 +351,19 @@ class Intake:
         if not fresh:
             patients -= {resource.newest.key.id for resource, _ in self.ledger.of(PatientFact)} | self._asked
         self._asked = (set() if fresh else self._asked) | patients | requests
-        await self._read_by_id(
-            "Patient", (self._patient_ids[key] for key in patients & self._patient_ids.keys()), counts
-        )
+        real = [self._patient_ids[key] for key in patients & self._patient_ids.keys()]
+        await self._read_by_id("Patient", real, counts)
+        await self._read_results(real, counts)
+
+    async def _read_results(self, patients: Iterable[str], counts: Counts) -> None:
+        """Results of these patients that durations are told by, of types that the server says it has."""
+        named: dict[str, list[str]] = {}
+        for option in self._parts.site.regressors:
+            if self.capabilities.offers_type(option.resource):
+                named.setdefault(option.resource, []).extend(option.codes)
+        if named:
+            found = await results.read_results(self._parts.client, self._parts.normaliser, named, patients)
+            await self._take(found, counts)
 
     async def _read_by_id(self, resource_type: str, ids: Iterable[str], counts: Counts) -> None:
         wanted = sorted(ids)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from api.deps import PAST, BusyError, RunInfo, Snapshot
 from api.garbage import uncollected
 from api.settings import Settings
+from twin.durations.start import Start
 from twin.facts import Horizon
 from twin.journal import Journal
 from twin.projections.ledger import Ledger, fold
@@ -32,6 +33,8 @@ class Memory:
     settings: Settings
     site: SiteOptions
     reading: str
+    start: Start | None = None
+    """What room time was learned from a file (`durations.model_file`)."""
 
     def ledger(self, *, until: datetime | None = None) -> Ledger:
         """Every fact of this server and reading, `until` a wall instant. Raises JournalError."""

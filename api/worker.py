@@ -18,7 +18,6 @@ from api.deps import Feed, RunInfo, Snapshot
 from api.intake import Intake
 from api.learning import Learned, Learner
 from api.parts import Counts, Parts
-from api.past import Memory
 from fhir_adapters.outcomes import WriteResult
 from twin.durations.stages import STAGE_LAWS
 from twin.facts import Fact, Horizon
@@ -79,8 +78,15 @@ class Worker:
         self._number = 0
         self._gone: dict[str, Fact] = {}
         """Newest versions of resources that a write didn't find: nothing is written until a read sees them again."""
-        self._context = partial(context_text, parts.settings, clock, reading=parts.reading, source=parts.source)
-        self._learner = Learner(Memory(parts.journal, parts.settings, parts.site, parts.reading), clock)
+        self._context = partial(
+            context_text,
+            parts.settings,
+            clock,
+            reading=parts.reading,
+            source=parts.source,
+            model_digest=parts.start.digest if parts.start else None,
+        )
+        self._learner = Learner(parts.memory(), clock)
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -195,7 +201,7 @@ class Worker:
         cases = suite.cases.values()
         options = self.parts.settings.duration_options()
         history = learned.history if learned else None
-        models = models_of(cases, options, before=before, history=history)
+        models = models_of(cases, options, before=before, history=history, start=self.parts.start)
         return models, habits_of(cases, before=before, laws=history.laws if history else STAGE_LAWS)
 
     async def _append_run(

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from fhir_adapters import links
 from fhir_adapters.client import FhirClient, Page
 from fhir_adapters.errors import NotFoundError, RefusedError
-from fhir_adapters.normalise import SUBSETTED, Normaliser, Reading
+from fhir_adapters.normalise import RESULT_TYPES, SUBSETTED, Normaliser, Reading
 from twin.facts import Deleted, Fact, Quarantined, VersionKey
 from twin.timebase import wall_now
 
@@ -19,7 +19,7 @@ Cursor = Mapping[str, datetime]
 DELETED = "deleted"
 """Version id and content hash of what is no longer on the server."""
 _BEHIND = timedelta(minutes=10)
-OPTIONAL_TYPES = frozenset({"Patient", "ServiceRequest", "Schedule", "Slot"})
+OPTIONAL_TYPES = frozenset({"Patient", "ServiceRequest", "Schedule", "Slot", *RESULT_TYPES})
 """Types without which the twin does: where they may not be read, that is a warning."""
 
 T = TypeVar("T")

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.commands.common import ConfigOption, Exit, JsonOption, fail, settings_of
+from api.commands.common import ConfigOption, Exit, JsonOption, fail, guarded, settings_of
 
 if TYPE_CHECKING:
+    from api.effects import Effects
+    from api.settings import Settings
     from twin.durations.evaluation.compare import Comparison
     from twin.durations.history.cases import History
 
@@ -105,6 +107,37 @@ def learn(
     )
     for told_effect in model.regressors.effects():
         typer.echo(f"  {told_effect.text}")
+
+
+@durations_app.command("effects")
+def effects(as_json: JsonOption = False, config: ConfigOption = None) -> None:
+    """How what is known of patients moves the times, as the journal's finished cases tell: percent, 95 % interval, cases.
+
+    Care setting, age band, ASA class, BMI, and the results named in durations.regressors.
+    """
+    settings = settings_of(config)
+    found = guarded(_effects(settings), server=settings.fhir.base_url)
+    if as_json:
+        shown = {name: [each.model_dump(mode="json") for each in mine] for name, mine in found.items()}
+        typer.echo(json.dumps(shown, ensure_ascii=False))
+        return
+    from rich.console import Console
+
+    from api.effects import effect_tables
+
+    out, tables = Console(highlight=False), list(effect_tables(found))
+    for table in tables:
+        out.print(table)
+    if not tables:
+        out.print("nothing yet: too few finished cases in the journal tell their care setting, age band or results")
+
+
+async def _effects(settings: "Settings") -> "Effects":
+    from api.compose import memory_of
+    from api.effects import learned_effects
+
+    with memory_of(settings) as memory:
+        return learned_effects(memory, settings.make_clock())
 
 
 def _history(file: Path, maps: list[str], covariates: list[str]) -> "History":
