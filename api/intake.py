@@ -356,10 +356,15 @@ class Intake:
         await self._read_results(real, counts)
 
     async def _read_results(self, patients: Iterable[str], counts: Counts) -> None:
-        """Results of these patients that durations are told by, of types that the server says it has."""
+        """Results of these patients that durations are told by: those that the settings name, where the server may have
+        them; the others only where it says that it has them."""
         named: dict[str, list[str]] = {}
+        chosen = self._parts.settings.durations.regressors
         for option in self._parts.site.regressors:
-            if self.capabilities.offers_type(option.resource):
+            offered = self.capabilities.offers_type(option.resource)
+            if offered is False and option.name in chosen:
+                counts.warnings.append(f"durations.regressors.{option.name}: the server has no {option.resource}")
+            elif offered or option.name in chosen:
                 named.setdefault(option.resource, []).extend(option.codes)
         if named:
             found = await results.read_results(self._parts.client, self._parts.normaliser, named, patients)

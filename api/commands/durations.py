@@ -111,7 +111,7 @@ def learn(
 
 @durations_app.command("effects")
 def effects(as_json: JsonOption = False, config: ConfigOption = None) -> None:
-    """How what is known of patients moves the times, as the journal's finished cases tell: percent, 95 % interval, cases.
+    """How what is known of patients moves the times, as finished cases tell: percent, 95 % interval, cases.
 
     Care setting, age band, ASA class, BMI, and the results named in durations.regressors.
     """
