@@ -28,7 +28,7 @@ from twin.timebase import shifted
 
 BEFORE = "2026-11-20T10:00:00+01:00"
 SEPSIS = "urn:scores|sepsis"
-NAMED = {
+NAMED: dict[str, dict[str, Any]] = {
     "sepsis": {"resource": "RiskAssessment", "code": SEPSIS, "value": "probability"},
     "mobility": {
         "resource": "Observation",
