@@ -176,9 +176,9 @@ class Regressors:
         return self.layout.columns
 
     @classmethod
-    def prior(cls, columns: tuple[Column, ...]) -> "Regressors":
-        """No case yet: no effect, ± 5 %."""
-        return cls(Layout(columns), np.zeros(len(columns)), np.eye(len(columns)) * PRIOR_SD**2)
+    def prior(cls, columns: tuple[Column, ...], sd: float = PRIOR_SD) -> "Regressors":
+        """No case yet: no effect, ± 5 % or `sd`."""
+        return cls(Layout(columns), np.zeros(len(columns)), np.eye(len(columns)) * sd**2)
 
     def __eq__(self, other: object) -> bool:
         """To the bit."""

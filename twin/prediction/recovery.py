@@ -1,7 +1,7 @@
 """How what is known of a patient moves the stay in the recovery room and in the unit (design: Durations, stages).
 
 y = ln(minutes / the stage's usual minutes in that care setting); the same recursive ridge as of room time, so that few
-cases move nothing. Learned once a night from the cases of before: it stands still during the day.
+cases move little. Learned once a night from the cases of before: it stands still during the day.
 """
 
 import math
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from twin.durations.case import Covariate
-from twin.durations.closed_form import WINSOR_Z
+from twin.durations.closed_form import WINSOR_Z, Floats
 from twin.durations.regressors import Regressors, Scales, columns_of
 from twin.durations.stages import StageLaw, stage_law
 from twin.projections.factors import SETTING
@@ -29,6 +29,10 @@ _STRETCHES: dict[Stage, tuple[_Stretch, ...]] = {
 }
 """Where a stay is seen, the finest first; what else lies between the stamps."""
 _LEAST_MIN = 0.5
+_PRIOR_SD = 0.2
+"""Of γ on ln minutes: patients matter more here than for room time, where it is .05 (guess)."""
+_PRIOR_CASES = 20
+"""Cases' worth of information in the spread of the law (guess)."""
 _LEVELS = (np.arange(200) + 0.5) / 200
 
 
@@ -62,17 +66,24 @@ def stays_of(done: Iterable[PatientTwin], laws: tuple[StageLaw, ...], scales: Sc
 def _learned(stage: Stage, cases: list[PatientTwin], laws: tuple[StageLaw, ...], scales: Scales) -> Regressors:
     usual = _Usual(laws)
     rows = [(twin, _told(stage, twin.factors), seen) for twin in cases if (seen := _seen(twin, stage)) is not None]
-    mine = Regressors.prior(columns_of([factors for _, factors, _ in rows], scales))
+    mine = Regressors.prior(columns_of([factors for _, factors, _ in rows], scales), _PRIOR_SD)
     if not mine.columns:
         return mine
-    errors = [math.log(minutes / usual.min(twin.setting, stages)) for twin, _, (minutes, stages) in rows]
-    middle = float(np.median(errors))  # what moves all cases alike is the law's, not a patient's
-    for (twin, factors, _), error in zip(rows, errors, strict=True):
-        scale = stage_law(laws, stage, twin.setting).law.scale
+    told = [math.log(minutes / usual.min(twin.setting, stages)) for twin, _, (minutes, stages) in rows]
+    errors = np.array(told) - np.median(told)  # what moves all cases alike is the law's, not a patient's
+    reach = WINSOR_Z * stage_law(laws, stage, CareSetting.UNKNOWN).law.scale
+    errors = np.clip(errors, -reach, reach)
+    variance = _variance(errors, reach / WINSOR_Z)
+    for (_, factors, _), error in zip(rows, errors.tolist(), strict=True):
         x = mine.encoded(factors)
-        missed = error - middle - mine.shift_of(x)
-        mine = mine.updated(x, min(max(missed, -WINSOR_Z * scale), WINSOR_Z * scale), scale**2)
+        mine = mine.updated(x, error - mine.shift_of(x), variance)
     return mine
+
+
+def _variance(errors: Floats, scale: float) -> float:
+    """Of a case about the usual minutes: the law's, pulled towards what the cases show."""
+    squares = _PRIOR_CASES * scale**2 + float(np.sum(errors**2))
+    return squares / (_PRIOR_CASES + len(errors))
 
 
 def _seen(twin: PatientTwin, stage: Stage) -> tuple[float, tuple[Stage, ...]] | None:
