@@ -1,6 +1,7 @@
 """What is known of a patient: read from results, as it was before the case, and nothing else of it."""
 
 import json
+import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -308,3 +309,10 @@ def test_a_named_result_replaces_the_known_one() -> None:
     assert options["bmi"] is KNOWN_RESULTS["bmi"]
     with pytest.raises(ValidationError):
         DurationSettings.model_validate({"known": "nothing"})
+
+
+def test_the_example_of_the_docs_is_one() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "learning.md").read_text()
+    told = load(**tomllib.loads(text.partition("```toml")[2].partition("```")[0])).durations
+    assert [option.name for option in told.options()] == ["asa", "bmi", "sepsis", "mobility"]
+    assert told.scales() == (("sepsis", 0.05, 0.10),)
