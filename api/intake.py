@@ -22,6 +22,7 @@ from twin.facts import (
     LocationFact,
     PatientFact,
     ProcedureFact,
+    ResultFact,
     ScheduleFact,
     SlotFact,
 )
@@ -356,19 +357,18 @@ class Intake:
         await self._read_results(real, counts)
 
     async def _read_results(self, patients: Iterable[str], counts: Counts) -> None:
-        """Results of these patients that durations are told by: those that the settings name, where the server may have
-        them; the others only where it says that it has them."""
-        named: dict[str, list[str]] = {}
+        """Results of these patients that durations are told by."""
         chosen = self._parts.settings.durations.regressors
-        for option in self._parts.site.regressors:
-            offered = self.capabilities.offers_type(option.resource)
-            if offered is False and option.name in chosen:
-                counts.warnings.append(f"durations.regressors.{option.name}: the server has no {option.resource}")
-            elif offered or option.name in chosen:
-                named.setdefault(option.resource, []).extend(option.codes)
+        named, lacking = results.offered(self._parts.site.regressors, chosen, self.capabilities)
+        counts.warnings += lacking
         if named:
-            found = await results.read_results(self._parts.client, self._parts.normaliser, named, patients)
+            asked = frozenset(patients)
+            found = await results.read_results(self._parts.client, self._parts.normaliser, named, asked)
             await self._take(found, counts)
+            if not found.warnings:
+                keys = {self._parts.normaliser.pseudonyms.patient(one) for one in asked}
+                known = [resource.ref for resource, fact in self.ledger.of(ResultFact) if fact.patient in keys]
+                await self._reconcile(replace(found, complete=frozenset(named)), known, counts)
 
     async def _read_by_id(self, resource_type: str, ids: Iterable[str], counts: Counts) -> None:
         wanted = sorted(ids)

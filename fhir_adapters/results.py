@@ -1,6 +1,6 @@
 """Results that the site names, of the patients of its cases: searched for some patients at a time."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,9 @@ from fhir_adapters.client import FhirClient, Page, Params, may_be_the_search
 from fhir_adapters.errors import EndlessError, FhirServerError, NotFoundError, RefusedError
 from fhir_adapters.gathering import Batch, Gathered, direct, entries, together
 from fhir_adapters.normalise import Normaliser
+from fhir_adapters.server import ServerCapabilities
 from fhir_adapters.sync import PAGE_SIZE, ignored_filters
+from twin.site import RegressorOption
 
 _NO_CODE = frozenset({"RiskAssessment"})
 """Types without a search parameter `code`: all of a patient's are looked through."""
@@ -33,6 +35,24 @@ async def read_results(
     reader = _Reader(client, normaliser, observed_at)
     work = [reader.read(kind, codes, chunk) for kind, codes in named.items() for chunk in chunks(wanted)]
     return direct(await together(work))
+
+
+def offered(
+    options: Iterable[RegressorOption], chosen: Collection[str], capabilities: ServerCapabilities
+) -> tuple[dict[str, list[str]], list[str]]:
+    """What to ask a server for, codes by resource type, and what it lacks of the results `chosen` by name.
+
+    Those chosen are asked for unless the server denies the type; the others only where it says that it has it.
+    """
+    named: dict[str, list[str]] = {}
+    lacking = []
+    for option in options:
+        has = capabilities.offers_type(option.resource)
+        if has is False and option.name in chosen:
+            lacking.append(f"durations.regressors.{option.name}: the server has no {option.resource}, done without")
+        elif has or option.name in chosen:
+            named.setdefault(option.resource, []).extend(option.codes)
+    return named, lacking
 
 
 class _Reader:

@@ -228,6 +228,20 @@ async def test_named_results_are_read_from_the_server(server: Stranger) -> None:
     assert warnings == []
 
 
+async def test_a_deleted_result_is_no_longer_known(server: Stranger) -> None:
+    server.put({**risk(0.4, strange_at("05:00")), "subject": {"reference": f"Patient/{_patient(server)}"}})
+    told = {"fhir": {"base_url": server.url}, "database_url": "sqlite:///:memory:"}
+    settings = Settings.model_validate({**told, "durations": {"regressors": {"sepsis": NAMED["sepsis"]}}})
+    async with worker_of(settings, shifted(NOW)) as worker:
+        known = []
+        for _ in range(2):
+            await worker.read_all()
+            cases = (await worker._intake.suite()).cases.values()
+            known.append(any("sepsis" in dict(twin.factors) for twin in cases))
+            server.delete("RiskAssessment/r1")
+    assert known == [True, False]
+
+
 async def test_nothing_is_asked_for_that_nobody_named(server: Stranger) -> None:
     server.put(bmi(33.0, strange_at("05:00"), patient=_patient(server)))
     found, _ = await _told(server)
