@@ -133,6 +133,25 @@ def test_unknown_regressor_moves_nothing() -> None:
     assert columns_of([(("same", "x"),)] * 50) == ()
 
 
+def test_a_class_is_a_number_where_the_file_had_numbers() -> None:
+    columns = columns_of([(("asa", float(number % 4 + 1)),) for number in range(40)])
+    layout = Regressors.prior(columns).layout
+    assert layout.encoded((("asa", "4"),)) == pytest.approx(layout.encoded((("asa", 4.0),)))
+    assert layout.encoded((("asa", "four"),)) == pytest.approx([0.0])
+
+
+def test_other_names_do_not_matter_to_a_value() -> None:
+    rows = [(("asa", str(number % 3)), *((("bmi", float(number)),) if number % 2 else ())) for number in range(60)]
+    told = Regressors.prior(columns_of(rows, gaps=True))
+    assert [column.label for column in told.columns] == ["asa = 0", "asa = 1", "asa = 2", "bmi", "bmi missing"]
+    kept = told.without_gaps()
+    assert [column.label for column in kept.columns] == ["asa = 0", "asa = 1", "asa = 2", "bmi"]
+    assert kept.encoded(()) == pytest.approx(np.zeros(4))
+    grown = kept.with_columns(columns_of([(("asa", "1"), ("side", "lr"[number % 2])) for number in range(60)]))
+    assert [column.label for column in grown.columns][4:] == ["side = l", "side = r"]
+    assert grown.covariance.shape == (6, 6)
+
+
 def test_nightly_constants_follow_the_site() -> None:
     cases = _site(4, 900)
     found = estimated(DurationModel(), Batch.of(cases))

@@ -153,6 +153,8 @@ class Layout:
         return x
 
     def _tell(self, x: Floats, name: str, value: Covariate) -> None:
+        if isinstance(value, str) and value.isdecimal() and name not in self.levels and (name, None) in self.places:
+            value = float(value)  # a class told as a category where a file told it as a number
         for place in self.levels.get(name, ()):
             x[place] = -self.columns[place].center
         if (gap := self.places.get((name, ""))) is not None:
