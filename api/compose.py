@@ -17,6 +17,7 @@ from fhir_adapters.normalise import Mapping, Normaliser, default_mapping, load_m
 from fhir_adapters.partitions import AT_ONCE
 from fhir_adapters.pseudonyms import Pseudonyms, load_or_create_key, new_key
 from fhir_adapters.write_back import Writer
+from twin.durations.start import Start, start_of
 from twin.errors import JournalError, SettingsError
 from twin.journal import Journal, schema
 from twin.journal.address import POSTGRESQL, address_of
@@ -61,7 +62,8 @@ def memory_of(settings: Settings) -> Iterator[Memory]:
     pseudonyms = Pseudonyms(_key(settings))
     journal = Journal.open(settings.database_url, key_fingerprint=pseudonyms.fingerprint)
     try:
-        yield Memory(journal, settings, settings.site_options(), _reading(_mapping(settings)))
+        start = start_of_settings(settings)
+        yield Memory(journal, settings, settings.site_options(), _reading(_mapping(settings)), start)
     finally:
         journal.close()
 
@@ -82,6 +84,7 @@ def _parts(
         site.timezone,
         mapping=mapping,
         read_annotation=extensions.reader(source),
+        results=frozenset(code for option in site.regressors for code in option.codes),
     )
     writer = Writer(
         client,
@@ -103,7 +106,21 @@ def _parts(
         source=source,
         reading=_reading(mapping),
         code_version=version("jumeau"),
+        start=start_of_settings(settings),
     )
+
+
+def start_of_settings(settings: Settings) -> Start | None:
+    """What `durations.model_file` taught; SettingsError names it where it can't be used."""
+    path = settings.durations.model_file
+    if path is None:
+        return None
+    try:
+        return start_of(path.read_bytes(), settings.duration_options())
+    except OSError as error:
+        raise SettingsError(f"durations.model_file: {path} can't be read ({error.strerror})") from None
+    except SettingsError as error:
+        raise SettingsError(f"durations.model_file: {path}: {error}") from None
 
 
 def source_of(pseudonyms: Pseudonyms) -> str:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from api.sections import SimulationSettings, SiteSettings, SyncSettings, WriteBackSettings
+from api.sections import DurationSettings, SimulationSettings, SiteSettings, SyncSettings, WriteBackSettings
 from api.settings import Settings
 from twin.errors import JournalError
 from twin.timebase import Clock
@@ -38,10 +38,15 @@ class Context(BaseModel):
     source: str
     learned: Basis | None = None
     """None: nothing but the days of the live twin."""
+    durations: DurationSettings = DurationSettings(known=[])
+    """Of versions that kept none: no result was read."""
+    model_digest: str | None = None
+    """Of the content of `durations.model_file`."""
 
     def settings(self, now: Settings) -> Settings:
         """The settings of today with those of the run in their place."""
         kept = {"site": self.site, "sync": self.sync, "simulation": self.simulation, "write_back": self.write_back}
+        kept["durations"] = self.durations
         return now.model_copy(update=kept)
 
     def clock(self) -> Clock:
@@ -52,7 +57,15 @@ class Context(BaseModel):
 _NEVER = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
-def context_text(settings: Settings, clock: Clock, *, reading: str, source: str, learned: Basis | None = None) -> str:
+def context_text(
+    settings: Settings,
+    clock: Clock,
+    *,
+    reading: str,
+    source: str,
+    learned: Basis | None = None,
+    model_digest: str | None = None,
+) -> str:
     """The context as the journal keeps it: the same text for all runs of a program on a day."""
     return Context(
         site=settings.site,
@@ -65,6 +78,8 @@ def context_text(settings: Settings, clock: Clock, *, reading: str, source: str,
         reading=reading,
         source=source,
         learned=learned,
+        durations=settings.durations,
+        model_digest=model_digest,
     ).model_dump_json()
 
 

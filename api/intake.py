@@ -10,7 +10,7 @@ from api import first_load
 from api.closed import Closed
 from api.garbage import uncollected
 from api.parts import Counts, Parts
-from fhir_adapters import by_id, gathering, history, schedules, sync
+from fhir_adapters import by_id, gathering, history, results, schedules, sync
 from fhir_adapters.errors import RefusedError
 from fhir_adapters.gathering import Batch
 from fhir_adapters.server import ServerCapabilities, probe
@@ -23,6 +23,7 @@ from twin.facts import (
     LocationFact,
     PatientFact,
     ProcedureFact,
+    ResultFact,
     ScheduleFact,
     SlotFact,
 )
@@ -153,6 +154,7 @@ class Intake:
         unknown = batch.patient_ids - self._loaded
         self._loaded |= unknown
         await self._read_by_id("Patient", unknown, counts)
+        await self._read_results(unknown, counts)
         await self._take(replace(batch, patient_ids=frozenset()), counts)
         known = self.ledger.resources.keys()
         self.ledger = self._without_past(self.ledger, {ref for fact in batch.facts if (ref := fact.key.ref) in known})
@@ -361,9 +363,23 @@ class Intake:
         if not fresh:
             patients -= {resource.newest.key.id for resource, _ in self.ledger.of(PatientFact)} | self._asked
         self._asked = (set() if fresh else self._asked) | patients | requests
-        await self._read_by_id(
-            "Patient", (self._patient_ids[key] for key in patients & self._patient_ids.keys()), counts
-        )
+        real = [self._patient_ids[key] for key in patients & self._patient_ids.keys()]
+        await self._read_by_id("Patient", real, counts)
+        await self._read_results(real, counts)
+
+    async def _read_results(self, patients: Iterable[str], counts: Counts) -> None:
+        """Results of these patients that durations are told by."""
+        chosen = self._parts.settings.durations.regressors
+        named, lacking = results.offered(self._parts.site.regressors, chosen, self.capabilities)
+        counts.warnings += lacking
+        if named:
+            asked = frozenset(patients)
+            found = await results.read_results(self._parts.client, self._parts.normaliser, named, asked)
+            await self._take(found, counts)
+            if not found.warnings:
+                keys = {self._parts.normaliser.pseudonyms.patient(one) for one in asked}
+                known = [resource.ref for resource, fact in self.ledger.of(ResultFact) if fact.patient in keys]
+                await self._reconcile(replace(found, complete=frozenset(named)), known, counts)
 
     async def _read_by_id(self, resource_type: str, ids: Iterable[str], counts: Counts) -> None:
         wanted = sorted(ids)

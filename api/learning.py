@@ -103,4 +103,4 @@ def history_at(memory: Memory, clock: Clock, basis: Basis) -> History:
         facts = memory.journal.facts(server, reading=memory.reading, upto=basis.position)
         ledger = without_strangers(fold(Ledger(), facts))
         suite = suite_twin(ledger, memory.site, clock=clock, horizon=horizon, server=server, now=basis.at)
-        return history_of(suite.cases.values(), settings.duration_options(), before=before)
+        return history_of(suite.cases.values(), settings.duration_options(), before=before, start=memory.start)

@@ -12,7 +12,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from api.parts import Counts
-from api.past import Memory, PastSnapshots
+from api.past import PastSnapshots
 from api.push import Push
 from api.recalibrating import decide, offers
 from api.schemas import DecisionGiven, DecisionKept, RecalibrationShown, ScoreCardShown
@@ -71,7 +71,7 @@ class LiveProgram:
         self._retry_s = retry_s
         self.push = Push(worker.parts.client, worker.parts.settings.push, worker.parts.source)
         parts = worker.parts
-        self._memory = Memory(parts.journal, parts.settings, parts.site, parts.reading)
+        self._memory = parts.memory()
         self._past = PastSnapshots(self._memory)
         self._metrics = Metrics()
         self._metrics.age.set_function(lambda: self.worker.feed.age_s or 0.0)

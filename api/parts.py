@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, field
 
+from api.past import Memory
 from api.settings import Settings
 from fhir_adapters.client import FhirClient
 from fhir_adapters.normalise import Normaliser
 from fhir_adapters.write_back import Writer
+from twin.durations.start import Start
 from twin.journal import Journal
 from twin.simulation.replications import SimulationWorker
 from twin.site import SiteOptions
@@ -26,6 +28,12 @@ class Parts:
     reading: str
     """Names the milestone mapping and the version of the readings."""
     code_version: str
+    start: Start | None = None
+    """What room time was learned from a file (`durations.model_file`)."""
+
+    def memory(self) -> Memory:
+        """The journal of these parts, and what it is read under."""
+        return Memory(self.journal, self.settings, self.site, self.reading, self.start)
 
 
 @dataclass(slots=True)

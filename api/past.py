@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from api.garbage import uncollected
 from api.settings import Settings
 from api.snapshot import PAST, BusyError, RunInfo, Snapshot
+from twin.durations.start import Start
 from twin.facts import Horizon
 from twin.journal import Journal
 from twin.projections.leaving import past_before, without_past
@@ -33,6 +34,8 @@ class Memory:
     settings: Settings
     site: SiteOptions
     reading: str
+    start: Start | None = None
+    """What room time was learned from a file (`durations.model_file`)."""
 
     def _ledger(self, *, until: datetime | None = None, since: datetime | None = None) -> Ledger:
         facts = self.journal.facts(self.settings.fhir.base_url, reading=self.reading, until=until, since=since)

@@ -5,11 +5,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from api.compose import memory_of
-from api.context import context_of
+from api.compose import memory_of, start_of_settings
+from api.context import Context, context_of
 from api.learning import history_at
 from api.past import Memory
 from api.settings import Settings
+from twin.durations.start import Start
 from twin.errors import JournalError
 from twin.journal import Run
 from twin.prediction.predict import Issue
@@ -127,7 +128,8 @@ def _reproduce(settings: Settings, run_id: str, case_id: str | None) -> Reproduc
         ledger = fold(Ledger(), told)
         ledger = without_strangers(without_past(ledger, horizon.first, site.timezone))
         suite = suite_twin(ledger, site, clock=clock, horizon=horizon, server=server, now=run.at)
-        memory_then = Memory(memory.journal, then, site, context.reading)
+        start = start_then(context, then)
+        memory_then = Memory(memory.journal, then, site, context.reading, start)
         history = history_at(memory_then, clock, context.learned) if context.learned else None
     if case_id is not None:
         twin = suite.case(case_id)
@@ -142,8 +144,22 @@ def _reproduce(settings: Settings, run_id: str, case_id: str | None) -> Reproduc
         durations=then.duration_options(),
         simulation=then.simulation_options(),
         history=history,
+        start=start,
     )
     return Reproduced(run, made, suite, site.timezone, case_id)
+
+
+def start_then(context: Context, then: Settings) -> Start | None:
+    """What the model file of a run said; JournalError where that file is another one now."""
+    if context.model_digest is None:
+        return None
+    start = start_of_settings(then)
+    if start is None or start.digest != context.model_digest:
+        raise JournalError(
+            f"durations.model_file is not the file that this run was made with (digest {context.model_digest}): "
+            "put that one back where the run had it"
+        )
+    return start
 
 
 def _found(memory: Memory, run_id: str) -> Run:

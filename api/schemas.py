@@ -11,6 +11,7 @@ Instant = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 Day = Annotated[str, Field(json_schema_extra={"format": "date"})]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
+Percent = Annotated[float, PlainSerializer(lambda value: round(value, 1))]
 Minutes = Annotated[float, PlainSerializer(lambda value: round(value, 1))]
 Share = Annotated[float, PlainSerializer(lambda value: round(value, 2))]
 Brier = Annotated[float, PlainSerializer(lambda value: round(value, 3))]
@@ -316,6 +317,19 @@ class ReviewShown(_Scored):
     at: Instant
 
 
+class EffectShown(_Scored):
+    """What a value known of a patient, or `per` more of a number, does to the minutes against the mean of all."""
+
+    name: str
+    value: str | None
+    per: float | None
+    cases: int
+    """That told it when the columns were last chosen."""
+    percent: Percent
+    percent_95: tuple[Percent, Percent]
+    """95 % interval; around 0 where the cases tell little."""
+
+
 class ScoreCardShown(_Scored):
     """Predictions of the last days against what happened. Lines by group, then by the group's value."""
 
@@ -331,6 +345,8 @@ class ScoreCardShown(_Scored):
     multipliers: dict[str, Share] = {}
     """By service: above 1, room times are predicted wider than the model has them, so that bands keep their coverage.
     """
+    effects: dict[str, list[EffectShown]] = {}
+    """By what is predicted (room_time, surgical_time, pacu, unit): how what is known of patients moves it."""
 
 
 class RecalibrationShown(_Answer):

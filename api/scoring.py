@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from rich.table import Table
 
 from api.context import Basis
+from api.effects import effect_tables, effects_of
 from api.learning import history_at
 from api.past import Memory
 from api.schemas import ReviewShown, ScoreCardShown
@@ -40,9 +41,11 @@ def _card(memory: Memory, clock: Clock, days: int, history: History | None) -> S
     scores = scores_of(suite.cases.values(), memory.journal.issued_timelines(server, since=since), upto=now)
     rooms = room_scores_of(suite, memory.journal.issued_room_ends(server, since=since), upto=now)
     history = history or history_at(memory, clock, Basis(position=memory.journal.position(), at=now))
-    models = models_of(suite.cases.values(), memory.settings.duration_options(), history=history)
+    options = memory.settings.duration_options()
+    models = models_of(suite.cases.values(), options, history=history, start=memory.start)
     shown = ScoreCardShown.model_validate(score_card(scores, rooms))
-    return shown.model_copy(update={"days": days, **_watched(models.room.monitor, since=first, zone=site.timezone)})
+    told = {"days": days, "effects": effects_of(models)}
+    return shown.model_copy(update={**told, **_watched(models.room.monitor, since=first, zone=site.timezone)})
 
 
 def _watched(monitor: Monitor, *, since: date, zone: ZoneInfo) -> dict[str, Any]:
@@ -90,6 +93,7 @@ def tables(card: ScoreCardShown) -> Iterator[Table]:
         for review in card.reviews:
             table.add_row(_short(review.service), f"{review.direction} than said", review.at[:10], str(review.cases))
         yield table
+    yield from effect_tables(card.effects)
 
 
 def _short(name: str) -> str:

@@ -19,6 +19,7 @@ from api.sections import (
     LIVE_PAST_DAYS,
     ApiSettings,
     ClockSettings,
+    DurationSettings,
     FhirSettings,
     PrivacySettings,
     PushSettings,
@@ -59,6 +60,7 @@ class Settings(BaseSettings):
     write_back: WriteBackSettings = WriteBackSettings()
     push: PushSettings = PushSettings()
     simulation: SimulationSettings = SimulationSettings()
+    durations: DurationSettings = DurationSettings()
     clock: ClockSettings = ClockSettings()
     privacy: PrivacySettings = PrivacySettings()
     api: ApiSettings = ApiSettings()
@@ -91,6 +93,7 @@ class Settings(BaseSettings):
             working_days=days,
             pacu_places=site.pacu_places,
             booked_interval=site.booked_interval,
+            regressors=self.durations.options(),
         )
 
     def horizon_options(self) -> HorizonOptions:
@@ -107,7 +110,7 @@ class Settings(BaseSettings):
 
     def duration_options(self) -> DurationOptions:
         """Constants of the closed form."""
-        return DurationOptions(booked_interval=self.site.booked_interval)
+        return DurationOptions(booked_interval=self.site.booked_interval, scales=self.durations.scales())
 
     def simulation_options(self) -> SimulationOptions:
         """How many futures, and how the suite works."""

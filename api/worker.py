@@ -17,7 +17,6 @@ from api.context import context_text
 from api.intake import Intake
 from api.learning import Learned, Learner
 from api.parts import Counts, Parts
-from api.past import Memory
 from api.snapshot import Feed, RunInfo, Snapshot
 from fhir_adapters.outcomes import WriteResult
 from twin.durations.stages import STAGE_LAWS
@@ -82,8 +81,15 @@ class Worker:
         self._number = 0
         self._gone: dict[str, Fact] = {}
         """Newest versions of resources that a write didn't find: nothing is written until a read sees them again."""
-        self._context = partial(context_text, parts.settings, clock, reading=parts.reading, source=parts.source)
-        self._learner = Learner(Memory(parts.journal, parts.settings, parts.site, parts.reading), clock)
+        self._context = partial(
+            context_text,
+            parts.settings,
+            clock,
+            reading=parts.reading,
+            source=parts.source,
+            model_digest=parts.start.digest if parts.start else None,
+        )
+        self._learner = Learner(parts.memory(), clock)
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -198,7 +204,7 @@ class Worker:
         cases = suite.cases.values()
         options = self.parts.settings.duration_options()
         history = learned.history if learned else None
-        models = models_of(cases, options, before=before, history=history)
+        models = models_of(cases, options, before=before, history=history, start=self.parts.start)
         return models, habits_of(cases, before=before, laws=history.laws if history else STAGE_LAWS)
 
     async def _append_run(

@@ -10,7 +10,7 @@ from fhir_adapters import links
 from fhir_adapters.client import FhirClient, Page
 from fhir_adapters.content import entries
 from fhir_adapters.errors import NotFoundError, RefusedError
-from fhir_adapters.normalise import SUBSETTED, Normaliser, Reading
+from fhir_adapters.normalise import RESULT_TYPES, SUBSETTED, Normaliser, Reading
 from twin.facts import Fact, Quarantined
 from twin.timebase import wall_now
 
@@ -18,7 +18,7 @@ Cursor = Mapping[str, datetime]
 """Per resource type, the server's time up to which its changes are known."""
 
 _BEHIND = timedelta(minutes=10)
-OPTIONAL_TYPES = frozenset({"Patient", "ServiceRequest", "Schedule", "Slot"})
+OPTIONAL_TYPES = frozenset({"Patient", "ServiceRequest", "Schedule", "Slot", *RESULT_TYPES})
 """Types without which the twin does: where they may not be read, that is a warning."""
 
 T = TypeVar("T")

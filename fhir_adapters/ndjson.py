@@ -205,7 +205,7 @@ class _Reading:
             self._refuse(f"not an object ({place})")
             return
         kind = value.get("resourceType")
-        if kind not in TYPES:
+        if kind not in TYPES or not self._normaliser.wants(value):
             self.loaded.ignored[str(kind) if links.is_type(kind) else "other"] += 1
             return
         reading = self._normaliser.read(value, self._observed_at, flat=flat)

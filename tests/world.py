@@ -194,7 +194,9 @@ class World:
         self.site = site
         self.facts: list[Fact] = []
         self._held: dict[str, Json] = {}
-        self._normaliser = Normaliser(SERVER, PSEUDONYMS, PARIS, read_annotation=extensions.reader(SOURCE))
+        named = frozenset(code for option in site.regressors for code in option.codes)
+        reader = extensions.reader(SOURCE)
+        self._normaliser = Normaliser(SERVER, PSEUDONYMS, PARIS, read_annotation=reader, results=named)
         self.put("00:00", *places, *resources)
 
     def put(self, when: str, *resources: Json) -> "World":

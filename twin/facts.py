@@ -203,6 +203,31 @@ class ServiceRequestFact:
 
 
 @dataclass(frozen=True, slots=True)
+class Value:
+    """One value of a result: what it is of, and the number or the codes that tell it; never words."""
+
+    of: tuple[str, ...]
+    """`system|code`."""
+    number: float | None = None
+    unit: str = ""
+    """UCUM code of the number, empty where none is told."""
+    levels: tuple[str, ...] = ()
+    """`system|code`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResultFact:
+    """An Observation or RiskAssessment that the site names: its values and when they were known, nothing else of it."""
+
+    status: str
+    patient: str | None = None
+    encounter: str | None = None
+    at: datetime | None = None
+    """When it was known: the later of what it is of and when it was issued."""
+    values: tuple[Value, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ScheduleFact:
     """Whose time the Slots that name it are."""
 
@@ -233,6 +258,7 @@ Assertion = (
     | LocationFact
     | PatientFact
     | ServiceRequestFact
+    | ResultFact
     | ScheduleFact
     | SlotFact
     | Deleted

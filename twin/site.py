@@ -40,6 +40,45 @@ class Block:
 ASSUMED_WEEK = (BlockTime(frozenset({0, 1, 2, 3, 4}), time(8), time(18)),)
 
 
+LOINC, SNOMED = "http://loinc.org", "http://snomed.info/sct"
+ASA_CODES = (f"{LOINC}|97816-3", f"{SNOMED}|302132005", f"{SNOMED}|413347006")
+BMI_CODES = (f"{LOINC}|39156-5",)
+HEIGHT_CODES, WEIGHT_CODES = (f"{LOINC}|8302-2",), (f"{LOINC}|29463-7",)
+ASA = "asa"
+"""System of the ASA class that was read from words or a plain number."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegressorOption:
+    """A result in the hospital's data that durations are told by: which one, and which of its values."""
+
+    name: str
+    resource: str
+    """Observation or RiskAssessment."""
+    codes: tuple[str, ...]
+    """`system|code` of what it is a result of."""
+    value: str
+    """`probability` or `quantity`: a number; `code`: a category."""
+    levels: tuple[tuple[str, str], ...] = ()
+    """`system|code` of a category and its name here; empty: every code is a category of its own."""
+
+
+_ASA_LEVELS = ("413495001", "413496000", "413497009", "413498004", "413499007", "413500003")
+KNOWN_RESULTS = {
+    "asa": RegressorOption(
+        "asa",
+        "Observation",
+        ASA_CODES,
+        "code",
+        tuple(pair for number, code in enumerate(_ASA_LEVELS, 1) for pair in (
+            (f"{SNOMED}|{code}", str(number)), (f"{ASA}|{number}", str(number)),
+        )),
+    ),
+    "bmi": RegressorOption("bmi", "Observation", (*BMI_CODES, *HEIGHT_CODES, *WEIGHT_CODES), "quantity"),
+}  # fmt: skip
+"""By name: ASA class, and body mass index, also from height and weight."""
+
+
 @dataclass(frozen=True, slots=True)
 class SiteOptions:
     """What the site file says about places and openings. Places are named by FHIR Location id."""
@@ -56,6 +95,8 @@ class SiteOptions:
     pacu_places: int | None = None
     """Places of the recovery room; None: counted from the Locations, else unlimited."""
     booked_interval: BookedInterval = BookedInterval.ROOM
+    regressors: tuple[RegressorOption, ...] = ()
+    """Results that durations are told by, besides the care setting and the age band."""
 
     def blocks_of(self, room: str, day: date) -> tuple[Block, ...]:
         """Openings of a room on a day, in order; the assumed week where the site file says nothing.
@@ -91,6 +132,8 @@ class DurationOptions:
     half_life_days: float = 548.0
     """After 18 months a finished case counts half (guess)."""
     booked_interval: BookedInterval = BookedInterval.ROOM
+    scales: tuple[tuple[str, float, float], ...] = ()
+    """Name of a regressor that is a number, its center and scale; of the others the site's mean and sd."""
 
 
 @dataclass(frozen=True, slots=True)

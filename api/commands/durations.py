@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.commands.common import ConfigOption, Exit, JsonOption, fail, settings_of
+from api.commands.common import ConfigOption, Exit, JsonOption, fail, guarded, settings_of
 
 if TYPE_CHECKING:
+    from api.effects import Effects
+    from api.settings import Settings
     from twin.durations.evaluation.compare import Comparison
     from twin.durations.history.cases import History
 
@@ -82,7 +84,7 @@ def learn(
     options = settings_of(config).duration_options()
     history = _history(file, maps or [], covariates or [])
     batch = Batch.of(history.in_order())
-    model = replay(estimated(DurationModel.without_history(options), batch), batch).model
+    model = replay(estimated(DurationModel.without_history(options), batch, gaps=True), batch).model
     try:
         out.write_text(json.dumps(values_of(model), ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as error:
@@ -93,10 +95,7 @@ def learn(
         "model": str(out), "cases": len(batch), "procedures": counts["procedure"],
         "procedures_by_surgeon": counts["pair"], "services": counts["specialty"],
         "constants": asdict(model.constants), "set_aside": history.set_aside, "notes": list(history.notes),
-        "effects": [
-            {"name": name, "ratio": ratio, "low": low, "high": high}
-            for name, ratio, low, high in model.regressors.effects()
-        ],
+        "effects": [{"label": effect.label, **asdict(effect)} for effect in model.regressors.effects()],
     }  # fmt: skip
     if as_json:
         typer.echo(json.dumps(told, ensure_ascii=False))
@@ -106,8 +105,39 @@ def learn(
         f"{len(batch)} cases learned: {counts['procedure']} procedures, {counts['pair']} by surgeon, "
         f"{counts['specialty']} services; the model is in {out}"
     )
-    for name, ratio, low, high in model.regressors.effects():
-        typer.echo(f"  {name}: × {ratio:.2f} [{low:.2f}–{high:.2f}]")
+    for told_effect in model.regressors.effects():
+        typer.echo(f"  {told_effect.text}")
+
+
+@durations_app.command("effects")
+def effects(as_json: JsonOption = False, config: ConfigOption = None) -> None:
+    """How what is known of patients moves the times, as finished cases tell: percent, 95 % interval, cases.
+
+    Care setting, age band, ASA class, BMI, and the results named in durations.regressors.
+    """
+    settings = settings_of(config)
+    found = guarded(_effects(settings), server=settings.fhir.base_url)
+    if as_json:
+        shown = {name: [each.model_dump(mode="json") for each in mine] for name, mine in found.items()}
+        typer.echo(json.dumps(shown, ensure_ascii=False))
+        return
+    from rich.console import Console
+
+    from api.effects import effect_tables
+
+    out, tables = Console(highlight=False), list(effect_tables(found))
+    for table in tables:
+        out.print(table)
+    if not tables:
+        out.print("nothing yet: too few finished cases in the journal tell their care setting, age band or results")
+
+
+async def _effects(settings: "Settings") -> "Effects":
+    from api.compose import memory_of
+    from api.effects import learned_effects
+
+    with memory_of(settings) as memory:
+        return learned_effects(memory, settings.make_clock())
 
 
 def _history(file: Path, maps: list[str], covariates: list[str]) -> "History":

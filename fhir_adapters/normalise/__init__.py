@@ -2,5 +2,6 @@
 
 from fhir_adapters.normalise.mapping import Mapping, default_mapping, load_mapping
 from fhir_adapters.normalise.normaliser import SUBSETTED, TYPES, Normaliser, Reading
+from fhir_adapters.normalise.results import RESULT_TYPES
 
-__all__ = ["SUBSETTED", "TYPES", "Mapping", "Normaliser", "Reading", "default_mapping", "load_mapping"]
+__all__ = ["RESULT_TYPES", "SUBSETTED", "TYPES", "Mapping", "Normaliser", "Reading", "default_mapping", "load_mapping"]

@@ -15,6 +15,7 @@ from fhir_adapters.errors import BadAddressError
 from fhir_adapters.normalise.mapping import Mapping, default_mapping
 from fhir_adapters.normalise.reading import Reader, Rules, UnreadableError
 from fhir_adapters.normalise.resources import READERS
+from fhir_adapters.normalise.results import RESULT_TYPES, named_codes
 from fhir_adapters.normalise.structs import Meta
 from fhir_adapters.pseudonyms import Pseudonyms
 from twin.facts import Carried, Deleted, Fact, Quarantined, VersionKey
@@ -54,11 +55,12 @@ class Normaliser:
         *,
         mapping: Mapping | None = None,
         read_annotation: Callable[[list[dict[str, Any]]], Carried] = carries_nothing,
+        results: frozenset[str] = frozenset(),
     ) -> None:
         """`server` names it in every fact; where it is its base URL, absolute references below it are understood.
 
         `zone` is for times written without an offset. `read_annotation` gets a resource's top-level extensions of
-        ours and must take any JSON value.
+        ours and must take any JSON value. `results`: `system|code` of the Observations and RiskAssessments to keep.
         """
         self.server = server
         self.pseudonyms = pseudonyms
@@ -71,13 +73,20 @@ class Normaliser:
             zone=zone,
             entries={path: tuple(each) for path, each in groupby(entries, lambda one: (one.resource, one.path))},
             settings=table.care_setting,
+            results=results,
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Made anew in another process: it keeps nothing that has to go along."""
         rules = self._rules
-        make = partial(Normaliser, mapping=self._mapping, read_annotation=self._read_annotation)
+        make = partial(Normaliser, mapping=self._mapping, read_annotation=self._read_annotation, results=rules.results)
         return make, (self.server, self.pseudonyms, rules.zone)
+
+    def wants(self, raw: dict[str, Any]) -> bool:
+        """False for a result that the site doesn't name: it is not read."""
+        if raw.get("resourceType") not in RESULT_TYPES:
+            return True
+        return any(code in self._rules.results for code in named_codes(raw))
 
     def version(self, raw: object, observed_at: datetime) -> Fact | Quarantined:
         """What a version asserts, or why it can't be read.

@@ -85,11 +85,13 @@ class Rules:
         *,
         entries: Mapping[tuple[str, str], tuple[Entry, ...]],
         settings: Mapping[str, CareSetting],
+        results: frozenset[str] = frozenset(),
     ) -> None:
-        """`entries` by resource type and path."""
+        """`entries` by resource type and path; `results`: `system|code` of the results that are kept."""
         self.pseudonyms = pseudonyms
         self.zone = zone
         self.settings = settings
+        self.results = results
         self.entries = entries
         self.holding = Known(self._holding)
         """Entries of a resource type, path and status or code."""

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from fhir_adapters import dates
-from fhir_adapters.normalise import stamps, structs, words
+from fhir_adapters.normalise import results, stamps, structs, words
 from fhir_adapters.normalise.reading import (
     NOT_HAPPENING,
     PEOPLE,
@@ -339,4 +339,6 @@ READERS: dict[str, Callable[[Reader, dict[str, Any]], Assertion]] = {
     "ServiceRequest": service_request,
     "Schedule": schedule,
     "Slot": slot,
+    "Observation": results.observation,
+    "RiskAssessment": results.risk_assessment,
 }

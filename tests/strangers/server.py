@@ -16,7 +16,12 @@ from tests.strangers.listening import Listening
 from tests.strangers.store import Json, Store, Version
 from tests.strangers.traits import Traits
 
-KNOWN = frozenset({"_id", "_count", "_sort", "_lastUpdated", "date", "status", "_format", "_summary", "_elements"})
+KNOWN = frozenset(
+    {
+        *("_id", "_count", "_sort", "_lastUpdated", "_format", "_summary", "_elements"),
+        *("date", "status", "patient", "subject", "code"),
+    }
+)
 TYPES = frozenset(
     {
         "Appointment",
@@ -28,6 +33,8 @@ TYPES = frozenset(
         "Schedule",
         "Slot",
         "Practitioner",
+        "Observation",
+        "RiskAssessment",
     }
 )
 OWN_URLS = ("http://hl7.org/", "http://his")

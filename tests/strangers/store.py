@@ -110,6 +110,12 @@ def _matches(version: Version, name: str, value: str) -> bool:
             return version.at >= datetime.fromisoformat(value.removeprefix("ge"))
         case "date":
             return _in_range(resource, value[:2], date.fromisoformat(value[2:12]))
+        case "patient" | "subject":
+            subject = resource.get("subject", {}).get("reference", "")
+            return subject.rpartition("/")[2] in [one.rpartition("/")[2] for one in value.split(",")]
+        case "code":
+            codings = resource.get("code", {}).get("coding", [])
+            return any(f"{one.get('system')}|{one.get('code')}" in value.split(",") for one in codings)
     return True
 
 

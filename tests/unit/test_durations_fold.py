@@ -103,10 +103,11 @@ def test_new_habits_outweigh_old_ones() -> None:
 def test_asa_effect_is_learned_with_its_interval() -> None:
     cases = _site(2, 2000, asa=True)
     model = replay(estimated(DurationModel(), Batch.of(cases)), Batch.of(cases)).model
-    effects = {label: (low, ratio, high) for label, ratio, low, high in model.regressors.effects()}
-    low, ratio, high = effects["asa = 4"]
-    between = ratio / effects["asa = 2"][1]
-    assert low < ratio < high
+    effects = {effect.label: effect for effect in model.regressors.effects()}
+    four_asa = effects["asa = 4"]
+    between = four_asa.ratio / effects["asa = 2"].ratio
+    assert four_asa.low < four_asa.ratio < four_asa.high
+    assert four_asa.cases == sum(("asa", "4") in case.features.covariates for case in cases)
     assert between == pytest.approx(math.exp(0.26), rel=0.04)
     four, two = (model.predict(replace(cases[0].features, covariates=(("asa", asa),))).loc for asa in "42")
     assert four - two == pytest.approx(math.log(between))
@@ -118,10 +119,10 @@ def test_no_effect_is_not_invented() -> None:
         for number, case in enumerate(_site(3, 1500))
     ]
     model = replay(estimated(DurationModel(), Batch.of(cases)), Batch.of(cases)).model
-    [(label, ratio, low, high)] = model.regressors.effects()
-    assert label == "dice"
-    assert low < 1 < high
-    assert ratio == pytest.approx(1, abs=0.02)
+    [effect] = model.regressors.effects()
+    assert (effect.name, effect.value, effect.cases) == ("dice", None, 1500)
+    assert effect.low < 1 < effect.high
+    assert effect.ratio == pytest.approx(1, abs=0.02)
 
 
 def test_unknown_regressor_moves_nothing() -> None:
@@ -130,6 +131,25 @@ def test_unknown_regressor_moves_nothing() -> None:
     assert regressors.shift(()) == 0
     assert regressors.shift((("bmi", 1e9),)) == pytest.approx(0.3)
     assert columns_of([(("same", "x"),)] * 50) == ()
+
+
+def test_a_class_is_a_number_where_the_file_had_numbers() -> None:
+    columns = columns_of([(("asa", float(number % 4 + 1)),) for number in range(40)])
+    layout = Regressors.prior(columns).layout
+    assert layout.encoded((("asa", "4"),)) == pytest.approx(layout.encoded((("asa", 4.0),)))
+    assert layout.encoded((("asa", "four"),)) == pytest.approx([0.0])
+
+
+def test_other_names_do_not_matter_to_a_value() -> None:
+    rows = [(("asa", str(number % 3)), *((("bmi", float(number)),) if number % 2 else ())) for number in range(60)]
+    told = Regressors.prior(columns_of(rows, gaps=True))
+    assert [column.label for column in told.columns] == ["asa = 0", "asa = 1", "asa = 2", "bmi", "bmi missing"]
+    kept = told.without_gaps()
+    assert [column.label for column in kept.columns] == ["asa = 0", "asa = 1", "asa = 2", "bmi"]
+    assert kept.encoded(()) == pytest.approx(np.zeros(4))
+    grown = kept.with_columns(columns_of([(("asa", "1"), ("side", "lr"[number % 2])) for number in range(60)]))
+    assert [column.label for column in grown.columns][4:] == ["side = l", "side = r"]
+    assert grown.covariance.shape == (6, 6)
 
 
 def test_nightly_constants_follow_the_site() -> None:
@@ -159,7 +179,7 @@ def test_export_comes_back_exactly(asa: bool) -> None:
     assert again.predict(cases[0].features) == model.predict(cases[0].features)
 
 
-@pytest.mark.parametrize("damage", [{"format": "x"}, {"version": 2}, {"tallies": [["p"]]}, {"first_at": "soon"}])
+@pytest.mark.parametrize("damage", [{"format": "x"}, {"version": 1}, {"tallies": [["p"]]}, {"first_at": "soon"}])
 def test_damaged_export_is_refused(damage: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match="learn"):
         model_of(values_of(DurationModel()) | damage)

@@ -99,7 +99,7 @@ def test_no_object(raw: object) -> None:
     ("elements", "why"),
     [
         ({"resourceType": None}, "unknown resource type"),
-        ({"resourceType": "Observation"}, "unknown resource type"),
+        ({"resourceType": "Condition"}, "unknown resource type"),
         ({"resourceType": ["Appointment"]}, "unknown resource type"),
         ({"id": None}, "no id"),
         ({"id": 7}, "bad id"),

@@ -21,13 +21,13 @@ _MOST_CASES = 20_000
 """Newest cases that the grid is tried on."""
 
 
-def estimated(model: DurationModel, batch: Batch) -> DurationModel:
+def estimated(model: DurationModel, batch: Batch, *, gaps: bool = False) -> DurationModel:
     """A model without history, with the constants and columns that these finished cases, in order, are best told by.
 
-    Fold the cases into it afterwards: the statistics depend on the constants.
+    Fold the cases into it afterwards: the statistics depend on the constants. `gaps`: see `columns_of`.
     """
     blank = replace(model, tallies={}, first_at=None, last_at=None, constants=Constants.default(model.options))
-    columns = columns_of([case.features.covariates for case in batch.cases])
+    columns = columns_of([case.features.covariates for case in batch.cases], model.options.scales, gaps=gaps)
     blank = replace(blank, regressors=Regressors.prior(columns))
     first = replay(blank, batch)
     constants = replace(blank.constants, sigma0=first.model.estimated_sigma0(), cases=len(batch))

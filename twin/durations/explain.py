@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from datetime import datetime
 
-from twin.durations.case import CaseFeatures
+from twin.durations.case import CaseFeatures, Covariate
 from twin.durations.model import (
     SITE,
     DurationModel,
@@ -36,7 +36,7 @@ class Explanation:
     weight: float
     """W"""
     effects: tuple[tuple[str, float], ...] = ()
-    """Regressor and the ratio by which it moves this case, largest first."""
+    """What is known of the patient, and the ratio by which it moves this case, largest first."""
 
 
 def explain(model: DurationModel, features: CaseFeatures, at: datetime | None = None) -> Explanation:
@@ -47,7 +47,7 @@ def explain(model: DurationModel, features: CaseFeatures, at: datetime | None = 
     booked = features.booked_min if log_booked(features) is not None else None
     low, middle, high = prediction.distribution.ppf([0.1, 0.5, 0.9]).tolist()
     return Explanation(
-        sentence=", ".join([*_history(model, features), *_booking(booked)]),
+        sentence=", ".join([*_history(model, features), *_booking(booked), *_patient(model, features, middle)]),
         p10_min=low,
         p50_min=middle,
         p90_min=high,
@@ -98,8 +98,21 @@ def _typical(tally: Tally) -> float | None:
 
 
 def _effects(model: DurationModel, features: CaseFeatures) -> tuple[tuple[str, float], ...]:
-    regressors = model.regressors
-    parts = regressors.encoded(features.covariates) * regressors.gamma
-    told = zip(regressors.columns, parts.tolist(), strict=True)
-    ranked = sorted(((column.label, math.exp(part)) for column, part in told), key=lambda each: -abs(math.log(each[1])))
-    return tuple(ranked)
+    shares = model.regressors.shares(features.covariates)
+    return tuple((_words(name, value), math.exp(share)) for name, value, share in shares)
+
+
+def _patient(model: DurationModel, features: CaseFeatures, median_min: float) -> list[str]:
+    """What is known of the patient, where it moves the median by a minute; the parts that do so by themselves."""
+    moved = median_min * -math.expm1(-model.regressors.shift(features.covariates))
+    if abs(moved) < 1:
+        return []
+    shares = model.regressors.shares(features.covariates)
+    parts = [(_words(name, value), median_min * -math.expm1(-share)) for name, value, share in shares]
+    told = ", ".join(f"{words} {minutes:+.0f}" for words, minutes in parts if abs(minutes) >= 1)
+    return [f"the patient {moved:+.0f} min" + (f" ({told})" if told else "")]
+
+
+def _words(name: str, value: Covariate) -> str:
+    shown = f"{value:.3g}" if isinstance(value, float) else value.rpartition("|")[2]
+    return f"{name.replace('_', ' ')} {shown}"

@@ -15,7 +15,7 @@ from twin.site import DurationOptions
 from twin.vocabulary import BookedInterval
 
 FORMAT = "jumeau-durations"
-VERSION = 1
+VERSION = 2
 
 
 def values_of(model: DurationModel) -> dict[str, Any]:
@@ -52,6 +52,7 @@ def model_of(values: Mapping[str, Any]) -> DurationModel:
 def _model(values: Mapping[str, Any]) -> DurationModel:
     options = dict(values["options"])
     options["booked_interval"] = BookedInterval(options["booked_interval"])
+    options["scales"] = tuple((str(name), float(at), float(by)) for name, at, by in options.get("scales", ()))
     told = values["regressors"]
     columns = tuple(Column(**column) for column in told["columns"])
     regressors = Regressors(

@@ -10,7 +10,7 @@ from scipy import special
 from twin.durations.batch import Batch, replay
 from twin.durations.case import CaseFeatures, FinishedCase
 from twin.durations.closed_form import Floats, Law
-from twin.durations.estimate import estimated
+from twin.durations.estimate import LEAST_CASES, estimated
 from twin.durations.model import DurationModel, Prediction
 from twin.durations.monitor import Monitor
 from twin.site import DurationOptions
@@ -24,13 +24,24 @@ class Watched:
     monitor: Monitor = field(default_factory=Monitor)
 
     @classmethod
-    def of_history(cls, options: DurationOptions, booked_min: Iterable[float], cases: Sequence[FinishedCase]) -> Self:
+    def of_history(
+        cls,
+        options: DurationOptions,
+        booked_min: Iterable[float],
+        cases: Sequence[FinishedCase],
+        *,
+        start: DurationModel | None = None,
+    ) -> Self:
         """All these cases under the constants that they are best told by: a nightly step.
 
-        `booked_min`: of bookings known; their median stands in where no case is finished.
+        `booked_min`: of bookings known; their median stands in where no case is finished. `start`: a model that knows
+        other cases, learned on; its constants stand while there are fewer cases than it was estimated on.
         """
-        blank = DurationModel.without_history(options, booked_min)
-        return cls(estimated(blank, Batch.of(cases)) if cases else blank).after(cases)
+        blank = start or DurationModel.without_history(options, booked_min)
+        if not cases:
+            return cls(blank)
+        told = estimated(blank, Batch.of(cases))
+        return cls(_continued(start, told) if start else told).after(cases)
 
     def predict(self, features: CaseFeatures) -> Prediction:
         """The law of one case now, its s multiplied by the one of its service."""
@@ -56,6 +67,12 @@ class Watched:
             pit = min(float(special.stdtr(nu, (math.log(case.actual_min) - loc) / scale) / inside), 1.0)
             monitor = monitor.after(service, pit, case.case_id, at=case.at)
         return monitor
+
+
+def _continued(start: DurationModel, told: DurationModel) -> DurationModel:
+    regressors = start.regressors.with_columns(told.regressors.columns)
+    constants = told.constants if told.constants.cases >= max(LEAST_CASES, start.constants.cases) else start.constants
+    return replace(start, constants=constants, regressors=regressors)
 
 
 def service_of(features: CaseFeatures) -> str:

@@ -1,7 +1,7 @@
 """The duration models of the live twin: all finished cases of before, then those of these days, on the bookings."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from twin.durations.booked import booked_room_min, booked_surgical_min
@@ -9,8 +9,11 @@ from twin.durations.case import CaseFeatures, FinishedCase
 from twin.durations.explain import explain
 from twin.durations.model import DurationModel
 from twin.durations.stages import STAGE_LAWS, StageLaw
+from twin.durations.start import Start
 from twin.durations.watched import Watched
+from twin.facts import Concept
 from twin.prediction.habits import stage_laws_of
+from twin.prediction.recovery import NO_STAYS, Stays, stays_of
 from twin.projections.patient_twin import PatientTwin
 from twin.site import DurationOptions
 from twin.timebase import minutes_between
@@ -27,10 +30,13 @@ class Models:
     room: Watched
     surgical: Watched
     options: DurationOptions
+    stays: Stays = NO_STAYS
+    """What moves the recovery room and the unit."""
+    start: Start | None = None
 
     def features(self, twin: PatientTwin) -> CaseFeatures:
         """What is known of a case before it is done, booked minutes as room time."""
-        return _features(twin, self.options)
+        return _features(twin, self.options, self.start)
 
     def why(self, twin: PatientTwin) -> str:
         """One sentence: the finished cases that the room time of a case rests on, and its booking."""
@@ -46,17 +52,25 @@ class History:
     surgical: Watched
     laws: tuple[StageLaw, ...] = STAGE_LAWS
     """Of the stages."""
+    stays: Stays = NO_STAYS
 
 
-def history_of(twins: Iterable[PatientTwin], options: DurationOptions, *, before: date) -> History:
-    """Learn from every finished case of the days before one, under constants that they tell: a nightly step."""
+def history_of(
+    twins: Iterable[PatientTwin], options: DurationOptions, *, before: date, start: Start | None = None
+) -> History:
+    """Learn from every finished case of the days before one, under constants that they tell: a nightly step.
+
+    `start`: what room time was learned from a file, before the first of them.
+    """
     known = [twin for twin in twins if twin.live and twin.day < before]
     booked, done = _booked(known, options), finished_of(known)
+    laws = stage_laws_of(done)
     return History(
         before,
-        Watched.of_history(options, booked, _room_cases(done, options)),
+        Watched.of_history(options, booked, _room_cases(done, options, start), start=start.model if start else None),
         Watched.of_history(options, _acts_of(booked), _surgical_cases(done, options)),
-        stage_laws_of(done),
+        laws,
+        stays_of(done, laws, options.scales),
     )
 
 
@@ -66,11 +80,12 @@ def models_of(
     *,
     before: date | None = None,
     history: History | None = None,
+    start: Start | None = None,
 ) -> Models:
     """Learn from every finished case with well known times, in the order in which they finished.
 
-    `history` has those of its days already. `before` leaves out what finished on that day or later: what is said of
-    other days then stands still during the day.
+    `history` has those of its days already, on top of `start`. `before` leaves out what finished on that day or later:
+    what is said of other days then stands still during the day.
     """
     known = [twin for twin in twins if twin.live]
     booked = _booked(known, options)
@@ -79,9 +94,16 @@ def models_of(
         for twin in known
         if (before is None or twin.day < before) and (history is None or twin.day >= history.before)
     )
-    room = _start(history.room if history else None, booked, options)
+    learned = history.room if history else Watched(start.model) if start else None
+    room = _start(learned, booked, options)
     surgical = _start(history.surgical if history else None, _acts_of(booked), options)
-    return Models(room.after(_room_cases(done, options)), surgical.after(_surgical_cases(done, options)), options)
+    return Models(
+        room.after(_room_cases(done, options, start)),
+        surgical.after(_surgical_cases(done, options)),
+        options,
+        history.stays if history else NO_STAYS,
+        start,
+    )
 
 
 def _start(learned: Watched | None, booked: Sequence[float], options: DurationOptions) -> Watched:
@@ -91,13 +113,26 @@ def _start(learned: Watched | None, booked: Sequence[float], options: DurationOp
     return Watched(DurationModel.without_history(options, booked))
 
 
-def _features(twin: PatientTwin, options: DurationOptions) -> CaseFeatures:
+def _features(twin: PatientTwin, options: DurationOptions, start: Start | None = None) -> CaseFeatures:
+    procedure, surgeon, specialty = twin.procedure.key, twin.surgeon(), twin.specialty.key
+    if start is not None:
+        procedure = start.name("procedure", procedure, _names(twin.procedure))
+        specialty = start.name("specialty", specialty, _names(twin.specialty))
+        surgeon = start.name("bias", surgeon, (surgeon.partition("/")[2],) if surgeon else ())
     return CaseFeatures(
-        procedure=twin.procedure.key,
-        surgeon=twin.surgeon(),
-        specialty=twin.specialty.key,
+        procedure=procedure,
+        surgeon=surgeon,
+        specialty=specialty,
         booked_min=booked_room_min(twin.booked_min, options.booked_interval),
+        covariates=twin.factors,
     )
+
+
+def _names(concept: Concept) -> tuple[str, ...]:
+    """What a file may call it: its codes, then their words."""
+    codings = concept.codings
+    codes = (name for each in codings for name in (f"{each.system}|{each.code}", each.code))
+    return (*codes, *(each.display for each in codings))
 
 
 def _booked(twins: Iterable[PatientTwin], options: DurationOptions) -> list[float]:
@@ -110,9 +145,11 @@ def _acts_of(booked: Iterable[float]) -> list[float]:
     return [minutes for room in booked if (minutes := booked_surgical_min(room)) is not None]
 
 
-def _room_cases(done: Iterable[PatientTwin], options: DurationOptions) -> list[FinishedCase]:
+def _room_cases(
+    done: Iterable[PatientTwin], options: DurationOptions, start: Start | None = None
+) -> list[FinishedCase]:
     return [
-        FinishedCase(_features(twin, options), length, ended(twin), twin.case_id)
+        FinishedCase(_features(twin, options, start), length, ended(twin), twin.case_id)
         for twin in done
         if (length := room_min(twin)) is not None
     ]
@@ -137,14 +174,12 @@ def room_min(twin: PatientTwin) -> float | None:
 
 
 def _surgical(features: CaseFeatures) -> CaseFeatures:
-    return CaseFeatures(
-        features.procedure, features.surgeon, features.specialty, booked_surgical_min(features.booked_min)
-    )
+    return replace(features, booked_min=booked_surgical_min(features.booked_min))
 
 
 def surgical_features(models: Models, twin: PatientTwin) -> CaseFeatures:
     """The features of a case with its booked minutes brought to surgical time."""
-    return _surgical(models.features(twin))
+    return _surgical(_features(twin, models.options))
 
 
 def ended(twin: PatientTwin) -> datetime:

@@ -143,6 +143,7 @@ def _case(twin: PatientTwin, models: Models, rank: int, shared: frozenset[str]) 
         team=(surgeon,) if surgeon and surgeon not in shared else (),
         reached=tuple(sorted(reached_map(twin.times).items(), key=lambda item: item[0].rank)),
         list_rank=rank,
+        shifts=models.stays.shifts(twin.factors),
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from twin.durations.stages import STAGE_LAWS
+from twin.durations.start import Start
 from twin.prediction.habits import habits_of
 from twin.prediction.models import History, Models, models_of
 from twin.prediction.predict import Issue, days_to_predict, result_hash, room_ends_of, scenario_of, timelines_of
@@ -38,6 +39,7 @@ def remade(
     durations: DurationOptions,
     simulation: SimulationOptions,
     history: History | None = None,
+    start: Start | None = None,
 ) -> Remade:
     """Learn, simulate and predict as the run did. Raises SimulationError."""
     timelines: dict[str, PredictedTimeline] = {}
@@ -46,7 +48,7 @@ def remade(
     cases = suite.cases.values()
     for day in days_to_predict(suite):
         before = None if day == suite.day else suite.day
-        learned[day] = models_of(cases, durations, before=before, history=history)
+        learned[day] = models_of(cases, durations, before=before, history=history, start=start)
         habits = habits_of(cases, before=before, laws=history.laws if history else STAGE_LAWS)
         scenario = scenario_of(suite, day, learned[day], habits, site=site, options=simulation)
         if not scenario.cases:

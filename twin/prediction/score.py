@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.projections.factors import AGE_BAND
 from twin.projections.patient_twin import PatientTwin
 from twin.projections.suite_twin import SuiteTwin
 from twin.timebase import minutes_between
@@ -43,6 +44,7 @@ class Score:
     service: str
     room: str
     setting: str
+    age_band: str
     model: str
     crps: float
     pinball: float
@@ -150,6 +152,7 @@ def _scores(
             service=twin.specialty.key or "unknown",
             room=twin.room or "unknown",
             setting=twin.setting.value,
+            age_band=str(dict(twin.factors).get(AGE_BAND, "unknown")),
             model=timeline.model,
             crps=crps(quantiles, actual),
             pinball=_pinball(quantiles, actual),
@@ -234,7 +237,7 @@ def _ended_late(suite: SuiteTwin, room: str, start: datetime, end: datetime) -> 
 
 
 def score_card(scores: Sequence[Score], rooms: Sequence[RoomScore] = ()) -> ScoreCard:
-    """Group the scores: all, by milestone, lead, service, room, care setting, model."""
+    """Group the scores: all, by milestone, lead, service, room, care setting, age band, model."""
     groups: dict[str, Callable[[Score], str]] = {
         "all": lambda _: "all",
         "milestone": lambda score: score.milestone.value,
@@ -242,6 +245,7 @@ def score_card(scores: Sequence[Score], rooms: Sequence[RoomScore] = ()) -> Scor
         "service": lambda score: score.service,
         "room": lambda score: score.room,
         "setting": lambda score: score.setting,
+        "age_band": lambda score: score.age_band,
         "model": lambda score: score.model,
     }
     leads = {lead: [score for score in rooms if score.lead_min == lead] for lead in LEADS_MIN}

@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
-from twin.facts import PatientFact, over_since
+from twin.facts import PatientFact, ResultFact, over_since
 from twin.projections.ledger import Ledger, Resource
 from twin.timebase import day_start
 
@@ -39,14 +39,24 @@ def is_past(resource: Resource, first: date, zone: ZoneInfo) -> bool:
 
 
 def without_strangers(ledger: Ledger) -> Ledger:
-    """The ledger without Patients that no case's resource names; records that were merged stay."""
-    named = {getattr(resource.content.assertion, "patient", None) for resource in ledger.resources.values()}
-    kept = {
-        ref: resource
-        for ref, resource in ledger.resources.items()
-        if not isinstance(content := resource.content.assertion, PatientFact)
-        or resource.newest.key.id in named
-        or content.replaced_by
-        or content.replaces
+    """The ledger without Patients that no case's resource names, and their results; records that were merged stay."""
+    contents = ((ref, resource, resource.content.assertion) for ref, resource in ledger.resources.items())
+    named: set[str | None] = set()
+    apart = []
+    for ref, resource, content in contents:
+        if isinstance(content, PatientFact | ResultFact):
+            apart.append((ref, resource, content))
+        else:
+            named.add(getattr(content, "patient", None))
+    merged = {
+        resource.newest.key.id
+        for _, resource, content in apart
+        if isinstance(content, PatientFact) and (content.replaced_by or content.replaces)
     }
-    return ledger if len(kept) == len(ledger.resources) else Ledger(MappingProxyType(kept))
+    strangers = {
+        ref
+        for ref, resource, content in apart
+        if (content.patient if isinstance(content, ResultFact) else resource.newest.key.id) not in named | merged
+    }
+    kept = {ref: resource for ref, resource in ledger.resources.items() if ref not in strangers} if strangers else {}
+    return ledger if not strangers else Ledger(MappingProxyType(kept))

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 from twin.facts import AppointmentFact, Concept, EncounterFact, Person, ProcedureFact
 from twin.projections.cases import Links
+from twin.projections.factors import Covariates, Factors
 from twin.projections.ledger import Ledger
 from twin.projections.places import Places
 from twin.projections.stamps import Actual, Times, times_of
@@ -53,6 +54,8 @@ class PatientTwin:
     """The resource that carries our annotation; None where there is none that may."""
     his_versions: tuple[str, ...] = ()
     """`Type/id/_history/v` of the hospital's versions that it was made from."""
+    factors: Covariates = ()
+    """Name and value of what was known of the patient before the case: care setting, age band, results."""
 
     @property
     def frontier(self) -> int:
@@ -99,6 +102,7 @@ class Context:
     site: SiteOptions
     clock: Clock
     now: datetime
+    factors: Factors
 
     @property
     def zone(self) -> ZoneInfo:
@@ -117,6 +121,7 @@ def patient_twin(case: Links, context: Context) -> PatientTwin:
     planned_room = _room_of(booked.locations if booked else (), places)
     visited = next((v.room for v in reversed(case.visits) if v.start and v.start <= context.now), None)
     operated = _room_of([act.location for act in acts if act.location], places)
+    entered = next((a.at for a in times.reached if a.milestone.rank >= Milestone.PATIENT_IN_ROOM.rank), None)
     return PatientTwin(
         case_id=case.case_id,
         server=case.server,
@@ -141,6 +146,7 @@ def patient_twin(case: Links, context: Context) -> PatientTwin:
             for ref in (case.appointment, *case.procedures, *case.encounters)
             if ref and ref in ledger.resources
         ),
+        factors=context.factors.of(case, booked=booked is not None, before=min(entered or context.now, context.now)),
     )
 
 

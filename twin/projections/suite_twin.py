@@ -11,6 +11,7 @@ from twin.facts import AppointmentFact, Horizon, PatientFact
 from twin.projections.blocks import HospitalBlocks, hospital_blocks
 from twin.projections.cases import link
 from twin.projections.evidence import Evidence, evidence_of
+from twin.projections.factors import factors_of
 from twin.projections.ledger import Ledger
 from twin.projections.patient_twin import IMPLAUSIBLE_IN_ROOM, Context, PatientTwin, implied_exit, patient_twin
 from twin.projections.places import Place, Places, places_of
@@ -106,7 +107,8 @@ def suite_twin(
     now = clock.now() if now is None else now
     places = places_of(ledger, site)
     evidence = evidence_of(ledger, places)
-    context = Context(ledger=ledger, places=places, site=site, clock=clock, now=now)
+    factors = factors_of(ledger, site, clock, evidence.survivor)
+    context = Context(ledger=ledger, places=places, site=site, clock=clock, now=now, factors=factors)
     twins = [patient_twin(case, context) for case in link(evidence, server)]
     kept = _with_implied_exits([twin for twin in twins if _is_of(twin, horizon)], now)
     cases = {twin.case_id: twin for twin in kept}

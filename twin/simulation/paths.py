@@ -6,7 +6,7 @@ the room time D is kept. After incision the act is the residual of surgical time
 left.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -123,6 +123,8 @@ class _Draws:
         if self._over(end):
             return self.none()
         law = stage_law(self.scenario.laws, stage, self.case.setting).law
+        if shift := next((by for moved, by in self.case.shifts if moved is stage), 0.0):
+            law = replace(law, loc=law.loc + shift)
         return self.law(stage, law, *begin, seen=self.sees(end))
 
     def law(self, stage: Stage, law: LogT, *begin: Milestone, seen: bool = True) -> Seconds:

@@ -10,7 +10,7 @@ from twin.errors import SettingsError
 from twin.simulation.draws import Key
 from twin.simulation.resources import ResourceInput
 from twin.site import SimulationOptions
-from twin.vocabulary import ROOM_MILESTONES, CareSetting, Milestone
+from twin.vocabulary import ROOM_MILESTONES, CareSetting, Milestone, Stage
 
 MOST_REPLICATIONS = 100_000
 
@@ -46,6 +46,8 @@ class CaseInput:
     """Class of an emergency, 1 the most urgent; it goes before all that is booked."""
     no_show: float = 0.0
     """Probability that the patient does not come; the rest of the list is then free to go on."""
+    shifts: tuple[tuple[Stage, float], ...] = ()
+    """Stages that take this patient longer or shorter than the law has it: by so much on ln minutes."""
 
     @property
     def furthest(self) -> Milestone | None:

@@ -152,7 +152,7 @@ class ModelRun:
     @classmethod
     def of(cls, batch: Batch, split: Split, blank: DurationModel) -> "ModelRun":
         """Constants from the known cases only, then one fold over everything in order."""
-        model = estimated(blank, batch.take(split.known))
+        model = estimated(blank, batch.take(split.known), gaps=True)
         parts, learned = [split.known], [np.ones(len(split.known), np.bool_)]
         for block in split.blocks:
             parts += [block.predicted, block.learned]
