@@ -45,6 +45,19 @@ def futures_of(scenario: Scenario, engine: Engine) -> Futures:
     return futures(plan, pathway, engine(pathway.program, pathway.draws, pathway.kept))
 
 
+def best_engine() -> Engine:
+    """The kernel, made ready first, which takes seconds where it is not compiled yet; without Numba the reference."""
+    if not compiled.AVAILABLE:
+        log.info("simulation_without_kernel", hint="slower; install the extra 'fast' for the compiled kernel")
+        return reference.run
+    try:
+        kernel.warm()
+    except compiled.FAULTS as fault:
+        log.warning("simulation_kernel_unusable", fault=type(fault).__name__, hint="the slower reference goes on")
+        return reference.run
+    return kernel.run
+
+
 class SimulationWorker:
     """Simulates off the event loop: by the compiled kernel in a thread once that is ready, until then by the reference.
 
