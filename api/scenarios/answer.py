@@ -30,6 +30,10 @@ class CaseOutcome(_Answer):
     procedure: str
     not_operated: Probability
     """That it does not take place in these futures."""
+    urgency: int | None
+    """Class of an emergency that a hazard brings."""
+    past_target: Probability | None
+    """That it is not in a room within the minutes of its class (site.urgency_targets_min)."""
     milestones: dict[str, Spread]
 
 
@@ -151,6 +155,8 @@ class Answer(_Answer):
     model: str
     probability_half_width: float
     """Monte-Carlo error: no probability here is further from the exact one, 19 times of 20."""
+    notes: list[str]
+    """What in the settings has no effect on this day."""
     hazards: list[dict[str, Any]]
     baseline: Outcome
     """Nothing goes wrong."""

@@ -50,7 +50,7 @@ class LateStart(_Hazard):
     minutes: Minutes
 
     def made(self, names: Names) -> Hazard:
-        return made.LateStart(names.room(self.room), self.minutes)
+        return made.LateStart(names.waiting_room(self.room), self.minutes)
 
 
 class SurgeonLate(_Hazard):
@@ -200,14 +200,14 @@ class BedBlocked(_Spell):
 
 
 class EquipmentMissing(_Spell):
-    """Equipment that the site's resources name is out of order."""
+    """Equipment or instrument sets that the site's resources name can't be had."""
 
     kind: Literal["equipment_missing"]
     equipment: Annotated[str, Field(min_length=1, max_length=200)]
     places: Places = 1
 
     def made(self, names: Names) -> Hazard:
-        name = names.resource(self.equipment, "equipment", ResourceKind.EQUIPMENT)
+        name = names.resource(self.equipment, "equipment", ResourceKind.EQUIPMENT, ResourceKind.INSTRUMENTS)
         return made.PlacesClosed(name, self.places, *names.spell(self.start, self.until))
 
 

@@ -84,6 +84,8 @@ def reason_of(error: Any) -> str:
     """Of one error of pydantic, in words."""
     if error["type"] == "extra_forbidden":
         return "is no field of this: see `jumeau simulate --schema`"
+    if error["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        return "give its fields, each as name: value"
     if error["type"] == "union_tag_not_found":
         return "give the kind of hazard, such as kind: room_down"
     if error["type"] == "union_tag_invalid":

@@ -52,6 +52,13 @@ class Names:
             raise FieldError(("room",), "no case still to come is in that room: nothing would change")
         return key
 
+    def waiting_room(self, told: str) -> str:
+        """The key of a room that a case is still to enter."""
+        key = self.room(told)
+        if not any(case.room == key and not self.live.has_entered(case.key) for case in self.live.scenario.cases):
+            raise FieldError(("room",), "no case is still to enter that room: nothing would change")
+        return key
+
     def case(self, told: str, *, waiting: bool = False) -> str:
         """The key of a case that is still to come or under way; `waiting`: that is not in its room yet."""
         suite, cases = self.live.suite, {case.key: case for case in self.live.scenario.cases}
@@ -63,7 +70,7 @@ class Names:
             raise FieldError(("case",), f"{why}; {_known(map(self.live.name, cases))}")
         (key,) = found
         if waiting and self.live.has_entered(key):
-            raise FieldError(("case",), "its patient is in the room already")
+            raise FieldError(("case",), "its patient has entered the room already")
         return key
 
     def new_case(self, word: str) -> str:

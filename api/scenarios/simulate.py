@@ -24,7 +24,7 @@ def answer_of(live: Live, hazards: Sequence[AnyHazard], engine: Engine, *, name:
     teller = Teller(live)
     changed = hit(live, hazards)
     before = tally(live.scenario, engine)
-    baseline = summary_of(before, teller.ends, teller.teams)
+    baseline = summary_of(before, teller.ends, teller.teams, live.site.urgency_targets_min)
     told = Answer(
         name=name,
         at=with_offset(live.scenario.now, live.zone).isoformat(timespec="seconds"),
@@ -33,6 +33,7 @@ def answer_of(live: Live, hazards: Sequence[AnyHazard], engine: Engine, *, name:
         seed=live.scenario.options.seed,
         model=MODEL,
         probability_half_width=baseline.half_width,
+        notes=teller.notes(),
         hazards=[_told(hazard) for hazard in hazards],
         baseline=teller.outcome(live.scenario, baseline),
         with_hazards=None,
@@ -42,7 +43,7 @@ def answer_of(live: Live, hazards: Sequence[AnyHazard], engine: Engine, *, name:
         return told
     after = tally(changed, engine)
     moved = difference(before, after, teller.ends, teller.teams)
-    summary = summary_of(after, teller.ends, teller.teams)
+    summary = summary_of(after, teller.ends, teller.teams, live.site.urgency_targets_min)
     update = {"with_hazards": teller.outcome(changed, summary), "difference": teller.difference(moved)}
     return told.model_copy(update=update)
 

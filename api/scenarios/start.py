@@ -18,10 +18,11 @@ from fhir_adapters import content
 from fhir_adapters.errors import BadAnswerError
 from fhir_adapters.normalise import TYPES, Normaliser, default_mapping, load_mapping
 from fhir_adapters.pseudonyms import Pseudonyms
+from twin.errors import SettingsError
 from twin.facts import Deleted, Fact, Horizon, VersionKey
 from twin.projections.ledger import Ledger, brought_back, fold, order
 from twin.projections.suite_twin import suite_twin
-from twin.site import SimulationOptions
+from twin.site import SimulationOptions, SiteOptions
 from twin.timebase import Clock, site_date
 
 SERVER = "https://bundle.invalid/fhir"
@@ -36,7 +37,8 @@ def start_of(file: ScenarioFile, folder: Path, settings: Settings, *, server: st
         return _from_journal(file, settings)
     site = file.site or SiteSettings()
     chosen = settings.model_copy(update={"site": site})
-    options, zone = chosen.site_options(), chosen.site_options().timezone
+    options = _site_options(chosen)
+    zone = options.timezone
     at = _instant(file.start.at or "")
     mapping = load_mapping(site.milestones) if site.milestones else default_mapping()
     normaliser = Normaliser(server, _PSEUDONYMS, zone, mapping=mapping)
@@ -61,6 +63,13 @@ def _from_journal(file: ScenarioFile, settings: Settings) -> Live:
         history = history_at(memory, clock, basis)
         site, durations = memory.site, chosen.duration_options()
         return live_of(suite, site=site, durations=durations, options=_options(file, chosen), history=history)
+
+
+def _site_options(settings: Settings) -> SiteOptions:
+    try:
+        return settings.site_options()
+    except SettingsError as error:
+        raise FieldError(("site",), str(error).removeprefix("site.")) from None
 
 
 def _options(file: ScenarioFile, settings: Settings) -> SimulationOptions:

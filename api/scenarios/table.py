@@ -30,6 +30,13 @@ def show(answer: Answer) -> None:
             )
     if shown.pacu_hold_min:
         out.print(f"rooms blocked for want of a PACU place: {round(shown.pacu_hold_min)} min")
+    for case in shown.cases:
+        if case.past_target is not None:
+            out.print(f"{case.case} (urgency {case.urgency}) later than its target: {round(100 * case.past_target)} %")
+        if case.not_operated:
+            out.print(f"{case.case} does not take place: {round(100 * case.not_operated)} %")
+    for note in answer.notes:
+        out.print(note)
     if answer.difference and answer.difference.lost:
         out.print(f"cancelled: {', '.join(answer.difference.lost)}")
 

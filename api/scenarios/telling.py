@@ -10,6 +10,7 @@ from twin.simulation.compare import Change, Difference, Three
 from twin.simulation.result import NOT_DONE_S
 from twin.simulation.scenario import Scenario
 from twin.simulation.summary import Summary, Team
+from twin.site import EVERY_CASE
 from twin.timebase import whole_minute, with_offset
 
 
@@ -24,6 +25,12 @@ class Teller:
         )
         self.ends = {room: end for room in self.rooms if (end := live.room_end(room)) is not None}
         self.teams = _teams(live.scenario, self.ends)
+
+    def notes(self) -> list[str]:
+        """Resources of the settings that no case of the day needs: a name may be mistyped."""
+        needed = {name for case in self._live.scenario.cases for name in case.needs}
+        named = [told.name for told in self._live.site.resources if told.needed_by != EVERY_CASE]
+        return [f"site.resources.{name}: no case of the day needs it" for name in named if name not in needed]
 
     def outcome(self, scenario: Scenario, told: Summary) -> answer.Outcome:
         """Of a day with or without hazards."""
@@ -73,6 +80,8 @@ class Teller:
             room=None if case.room is None else self._live.room_name(case.room),
             procedure="" if twin is None else twin.procedure.label,
             not_operated=told.not_operated.get(key, 0.0),
+            urgency=case.urgency,
+            past_target=told.past_target.get(key),
             milestones={str(milestone): self._spread(three) for milestone, three in told.milestones[key].items()},
         )
 

@@ -79,6 +79,8 @@ class Summary:
     """By room: mean minutes past that end."""
     team_overtime_min: dict[str, float]
     """By team: mean minutes of its last case past its end."""
+    past_target: dict[str, float]
+    """By emergency: probability that it is not in a room within the minutes of its class."""
     pacu_hold_min: float
     """Mean minutes that all rooms together are blocked by patients ready to leave."""
     waits: tuple[Wait, ...]
@@ -183,8 +185,13 @@ def summarise(
     return summary_of(tally(scenario, engine), ends or {}, teams or {})
 
 
-def summary_of(told: Tally, ends: Mapping[str, datetime], teams: Mapping[str, Team]) -> Summary:
-    """What a tally says."""
+def summary_of(
+    told: Tally,
+    ends: Mapping[str, datetime],
+    teams: Mapping[str, Team],
+    targets_min: Mapping[int, float] | None = None,
+) -> Summary:
+    """What a tally says. `targets_min`: by urgency class."""
     number = told.scenario.options.replications
     past = {
         room: _past(told.scenario, told.room_left[room], end) for room, end in ends.items() if room in told.room_left
@@ -207,10 +214,22 @@ def summary_of(told: Tally, ends: Mapping[str, datetime], teams: Mapping[str, Te
         past_end={room: share for room, (share, _) in past.items()},
         overtime_min={room: minutes for room, (_, minutes) in past.items()},
         team_overtime_min=overtime,
+        past_target=_past_target(told, targets_min or {}),
         pacu_hold_min=round(told.hold_min / number, 1),
         waits=_waits(told.waits, number),
         beds={bed: _by_hour(census) for bed, census in told.beds.items()},
     )
+
+
+def _past_target(told: Tally, targets_min: Mapping[int, float]) -> dict[str, float]:
+    found = {}
+    for case in told.scenario.cases:
+        target = None if case.urgency is None else targets_min.get(case.urgency)
+        entered = told.times[case.key].get(Milestone.PATIENT_IN_ROOM)
+        if target is not None and case.planned_in is not None and entered is not None:
+            due = told.scenario.seconds(case.planned_in) + round(60 * target)
+            found[case.key] = round(float(np.mean(entered > due)), 2)
+    return found
 
 
 def last_left(told: Tally, cases: Iterable[str]) -> Seconds | None:

@@ -172,7 +172,7 @@ class Writer:
         return Pathway(program, table, columns, visits, tuple(self.kinds), tuple(self._stays(program)))
 
     def _stays(self, program: Program) -> Iterator[Stay]:
-        beds = self.of_kind[ResourceKind.BED]
+        beds = (*self.of_kind[ResourceKind.ICU], *self.of_kind[ResourceKind.BED])
         steps = [
             (step, offset + number)
             for task, offset in zip(program.tasks, program.offsets, strict=False)
