@@ -23,7 +23,11 @@ def _moment(told: str) -> str:
 Moment = Annotated[
     str,
     AfterValidator(_moment),
-    Field(max_length=40, description="A time of the scenario's day at the site, or an instant with its offset."),
+    Field(
+        max_length=40,
+        description="A time of the scenario's day at the site, or an instant with its offset.",
+        examples=["10:30", "2026-11-24T10:30:00+01:00"],
+    ),
 ]
 CaseName = Annotated[
     str, Field(min_length=1, max_length=200, description="A resource of the case, such as Appointment/123, or its id.")
@@ -147,8 +151,6 @@ class Emergency(_Hazard):
 
 class _Spell(_Hazard):
     """A stretch of time; without an end the rest of the day."""
-
-    model_config = ConfigDict(populate_by_name=True)
 
     start: Moment | None = Field(None, alias="from", description="Where it is not told: at once.")
     until: Moment | None = Field(None, description="Where it is not told: for the rest of the day.")

@@ -15,7 +15,7 @@ from twin.durations.stages import StageLaw
 from twin.errors import SettingsError
 from twin.simulation.resources import ResourceInput, ResourceKind
 from twin.simulation.scenario import CaseInput, Scenario
-from twin.vocabulary import CareSetting, Stage
+from twin.vocabulary import CareSetting, Milestone, Stage
 
 
 class Hazard(Protocol):
@@ -41,9 +41,10 @@ class LateStart:
     minutes: float
 
     def apply(self, scenario: Scenario) -> Scenario:
-        booked = [case.planned_in for case in scenario.cases if case.room == self.room and case.planned_in]
+        waiting = [case for case in scenario.cases if not case.passed(Milestone.PATIENT_IN_ROOM)]
+        booked = [case.planned_in for case in waiting if case.room == self.room and case.planned_in]
         if not booked:
-            raise SettingsError("late_start.room: no booked case of the scenario is in that room")
+            raise SettingsError("late_start.room: no booked case of the scenario is still to enter that room")
         return _closed(scenario, self.room, ResourceKind.ROOM, scenario.now, min(booked) + _minutes(self.minutes))
 
 
