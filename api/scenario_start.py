@@ -5,10 +5,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from api.compose import memory_of
-from api.context import Basis
 from api.instants import past_instant
-from api.learning import history_at
 from api.scenarios.errors import FieldError
 from api.scenarios.live import Live, live_of
 from api.scenarios.model import ScenarioFile
@@ -50,6 +47,11 @@ def start_of(file: ScenarioFile, folder: Path, settings: Settings, *, server: st
 
 
 def _from_journal(file: ScenarioFile, settings: Settings) -> Live:
+    # Here, since a Bundle needs neither a database nor a FHIR server: they take more time to load than to simulate it.
+    from api.compose import memory_of
+    from api.context import Basis
+    from api.learning import history_at
+
     chosen = settings if file.site is None else settings.model_copy(update={"site": file.site})
     clock = chosen.make_clock()
     now = clock.now()

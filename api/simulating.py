@@ -10,7 +10,7 @@ from api.scenarios.question import asked
 from api.scenarios.text import read
 from api.settings import Settings
 from twin.errors import SettingsError
-from twin.simulation.replications import best_engine
+from twin.simulation.replications import engine_for
 from twin.simulation.summary import tally
 
 
@@ -21,7 +21,7 @@ async def simulate(settings: Settings, file: Path) -> Answer:
         told = scenario_of(text)
         live = start_of(told, file.parent, settings)
         question = asked(live, told.hazards, name=told.name)
-        engine = best_engine()
+        engine = engine_for(question.scenarios)
         return question.answer([tally(scenario, engine) for scenario in question.scenarios])
     except FieldError as error:
         line = text.line(error.path)

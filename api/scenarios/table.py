@@ -25,11 +25,9 @@ def show(answer: Answer) -> None:
     out.print(_cases(answer, shown))
     for wait in shown.waits[:_MOST_WAITS]:
         if wait.minutes:
-            out.print(
-                f"waiting for {wait.resource}: {round(wait.minutes)} min, {round(100 * wait.share)} % of all waiting"
-            )
+            out.print(f"waiting for {wait.resource}: {wait.minutes} min, {round(100 * wait.share)} % of all waiting")
     if shown.pacu_hold_min:
-        out.print(f"rooms blocked for want of a PACU place: {round(shown.pacu_hold_min)} min")
+        out.print(f"rooms blocked for want of a PACU place: {shown.pacu_hold_min} min")
     for case in shown.cases:
         if case.past_target is not None:
             out.print(f"{case.case} (urgency {case.urgency}) later than its target: {round(100 * case.past_target)} %")
@@ -48,7 +46,7 @@ def _rooms(answer: Answer, shown: Outcome) -> Table:
         table.add_column("Changed by")
     for room in shown.rooms:
         late = _NOTHING if room.past_end is None else f"{round(100 * room.past_end)} %"
-        minutes = _NOTHING if room.overtime_min is None else f"{round(room.overtime_min)} min"
+        minutes = _NOTHING if room.overtime_min is None else f"{room.overtime_min} min"
         cells = [room.room, _three(room.end), _clock(room.session_end), late, minutes]
         change = moved.get(room.id)
         table.add_row(*cells, *([_change(change.end, change.past_end) if change else ""] if moved else []))

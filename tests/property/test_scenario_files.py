@@ -13,13 +13,15 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from api.scenario_start import start_of
+from api.scenario_start import ledger_of, start_of
 from api.scenarios.hazards import AnyHazard
 from api.scenarios.model import ScenarioFile, WhatIf, scenario_of
 from api.scenarios.question import asked
 from api.scenarios.text import DEEPEST, MOST_BYTES, Text, read
 from api.settings import Settings
+from fhir_adapters.normalise import Normaliser
 from fixtures.scenarios import FOLDER
+from tests.world import PARIS, PSEUDONYMS, SERVER
 from twin.errors import SettingsError
 
 ORDINARY = FOLDER / "ordinary-day"
@@ -135,6 +137,18 @@ def test_any_hazards(some: list[dict[str, Any]]) -> None:
     text = Text({"start": START, "hazards": some})
     error = error_of(lambda: asked(LIVE, scenario_of(text).hazards))
     assert error == "" or error.startswith("hazards.")
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.one_of(values, st.lists(st.dictionaries(st.sampled_from(["resource", "request", "response", "x"]), values))))
+@example(
+    [{"request": {"url": "Appointment/1"}, "response": {"lastModified": "soon"}}, {"resource": {"resourceType": []}}]
+)
+@example([{"request": {"url": "Appointment/1"}, "response": {"lastModified": "2026-11-24T10:00:00"}}])
+def test_any_bundle(entries: Any) -> None:
+    for kind in ("collection", "history", None):
+        bundle = {"resourceType": "Bundle", "type": kind, "entry": entries}
+        ledger_of(bundle, Normaliser(SERVER, PSEUDONYMS, PARIS), LIVE.suite.now)
 
 
 def test_words_of_yaml_stay_what_they_look_like() -> None:
