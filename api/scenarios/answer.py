@@ -59,6 +59,13 @@ class TeamOutcome(_Answer):
     overtime_min: int
 
 
+class StaffOutcome(_Answer):
+    """People with shifts (site.resources): mean minutes that they work beyond them, all together."""
+
+    staff: str
+    overtime_min: int
+
+
 class WaitOutcome(_Answer):
     """Who waits for a resource, on average."""
 
@@ -85,6 +92,7 @@ class Outcome(_Answer):
     cases: list[CaseOutcome]
     rooms: list[RoomOutcome]
     teams: list[TeamOutcome]
+    staff: list[StaffOutcome]
     pacu_hold_min: int
     """Mean minutes that all rooms together are blocked by patients for whom the PACU has no place."""
     waits: list[WaitOutcome]
@@ -145,6 +153,7 @@ class DifferenceShown(_Answer):
     cases: list[CaseShift]
     rooms: list[RoomShift]
     teams: list[TeamShift]
+    staff: list[StaffOutcome]
     pacu_hold_min: int
     lost: list[str]
     """Cases that are cancelled."""

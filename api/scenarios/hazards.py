@@ -87,7 +87,7 @@ class LongerCase(_Hazard):
     minutes: Annotated[float, Field(ge=0, le=1440)] = 0.0
 
     def made(self, names: Names) -> Hazard:
-        return made.LongerCase(names.case(self.case), self.factor, self.minutes)
+        return made.LongerCase(names.case(self.case, in_room=True), self.factor, self.minutes)
 
 
 class NoShow(_Hazard):
@@ -214,23 +214,25 @@ class EquipmentMissing(_Spell):
 
 
 class SterilizationDelay(_Hazard):
-    """Sterilization is behind: the instruments of a case come at an instant, or every turnover takes longer."""
+    """Sterilization is behind: the instruments of a case come at an instant, or all sets some minutes later."""
 
     kind: Literal["sterilization_delay"]
     case: CaseName | None = None
     until: Moment | None = None
-    factor: Annotated[float, Field(gt=0, le=10)] | None = None
+    minutes: Minutes | None = None
+    """For all sets that the site's resources name."""
 
     @model_validator(mode="after")
     def _one_way(self) -> "SterilizationDelay":
-        if (self.case is None) != (self.until is None) or (self.case is None) == (self.factor is None):
-            raise ValueError("give case and until, or the factor of every turnover")
+        if (self.case is None) != (self.until is None) or (self.case is None) == (self.minutes is None):
+            raise ValueError("give case and until, or minutes")
         return self
 
     def made(self, names: Names) -> Hazard:
         if self.case is not None and self.until is not None:
             return made.NotFasted(names.case(self.case, waiting=True), names.instant(self.until, "until"))
-        return made.SlowTurnover(self.factor or 1.0)
+        names.need_of(ResourceKind.INSTRUMENTS, "minutes")
+        return made.SlowSterilization(self.minutes or 0.0)
 
 
 class SlowTurnover(_Hazard):

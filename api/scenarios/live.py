@@ -56,7 +56,14 @@ class Live:
 
     def has_entered(self, key: str) -> bool:
         """True where a case's patient is in the room, or further."""
-        return any(case.passed(Milestone.PATIENT_IN_ROOM) for case in self.scenario.cases if case.key == key)
+        return self._passed(key, Milestone.PATIENT_IN_ROOM)
+
+    def has_left(self, key: str) -> bool:
+        """True where a case's patient is out of the room."""
+        return self._passed(key, Milestone.PATIENT_OUT_OF_ROOM)
+
+    def _passed(self, key: str, milestone: Milestone) -> bool:
+        return any(case.passed(milestone) for case in self.scenario.cases if case.key == key)
 
 
 def live_of(

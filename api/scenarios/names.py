@@ -59,8 +59,8 @@ class Names:
             raise FieldError(("room",), "no case is still to enter that room: nothing would change")
         return key
 
-    def case(self, told: str, *, waiting: bool = False) -> str:
-        """The key of a case that is still to come or under way; `waiting`: that is not in its room yet."""
+    def case(self, told: str, *, waiting: bool = False, in_room: bool = False) -> str:
+        """The key of a case that is not over; `waiting`: not in its room yet; `in_room`: not out of it yet."""
         suite, cases = self.live.suite, {case.key: case for case in self.live.scenario.cases}
         found = {key for key in cases if told == key or (key in suite.cases and told in _names(suite.cases[key]))}
         if not found and (twin := suite.case(told)) is not None and twin.case_id in cases:
@@ -71,6 +71,8 @@ class Names:
         (key,) = found
         if waiting and self.live.has_entered(key):
             raise FieldError(("case",), "its patient has entered the room already")
+        if in_room and self.live.has_left(key):
+            raise FieldError(("case",), "its patient has left the room already")
         return key
 
     def new_case(self, word: str) -> str:
@@ -101,6 +103,11 @@ class Names:
         if not found:
             raise FieldError((field,), f"the settings (site.resources) tell none of that name; {_known(mine)}")
         return found[0]
+
+    def need_of(self, kind: ResourceKind, field: str) -> None:
+        """There is a resource of a kind in the settings."""
+        if not any(one.kind is kind for one in self.live.scenario.resources):
+            raise FieldError((field,), f"the settings (site.resources) tell no {kind}: nothing would change")
 
     def pacu(self) -> str:
         """The recovery room."""

@@ -26,6 +26,8 @@ def show(answer: Answer) -> None:
     for wait in shown.waits[:_MOST_WAITS]:
         if wait.minutes:
             out.print(f"waiting for {wait.resource}: {wait.minutes} min, {round(100 * wait.share)} % of all waiting")
+    for staff in shown.staff:
+        out.print(f"{staff.staff} at work beyond their shifts: {staff.overtime_min} min in all")
     if shown.pacu_hold_min:
         out.print(f"rooms blocked for want of a PACU place: {shown.pacu_hold_min} min")
     for case in shown.cases:

@@ -43,6 +43,7 @@ class Teller:
                 )
                 for name, minutes in sorted(told.team_overtime_min.items())
             ],
+            staff=_staff(told.staff_overtime_min),
             pacu_hold_min=round(told.pacu_hold_min),
             waits=[
                 answer.WaitOutcome(
@@ -68,6 +69,7 @@ class Teller:
                 for name, change in sorted(told.team_overtime_min.items())
                 if (moved := _moved_minutes(change)) is not None
             ],
+            staff=[one for one in _staff(told.staff_overtime_min) if one.overtime_min],
             pacu_hold_min=round(told.pacu_hold_min),
             lost=[self._live.name(key) for key in told.only_before],
             added=list(told.only_after),
@@ -148,6 +150,10 @@ def _teams(scenario: Scenario, ends: Mapping[str, datetime]) -> dict[str, Team]:
                 cases.setdefault(person, []).append(case.key)
                 last[person] = max(last.get(person, end), end)
     return {person: Team(tuple(mine), last[person]) for person, mine in cases.items()}
+
+
+def _staff(minutes: Mapping[str, float]) -> list[answer.StaffOutcome]:
+    return [answer.StaffOutcome(staff=name, overtime_min=round(minutes[name])) for name in sorted(minutes)]
 
 
 def _shift(three: Three) -> answer.Shift | None:

@@ -103,6 +103,16 @@ def test_urgency_target() -> None:
         assert summary_of(told, {}, {}, {2: target}).past_target == {"e": late}
 
 
+def test_people_beyond_their_shift() -> None:
+    """Two in the room from 8:00, one from 9:30 to 10:30. One leaves at 8:30: half an hour; all at 10:00: another."""
+    shifts = ResourceInput("nurses", ResourceKind.NURSES, 2, ((at(8.5), 1), (at(10), 0)))
+    cases = tuple(replace(one, needs=("nurses",)) for one in two().cases)
+    scenario = replace(two(), cases=cases, resources=(shifts,))
+    told = summary_of(tally(scenario, reference.run), {}, {})
+    assert told.staff_overtime_min == {"nurses": 60}
+    assert summary_of(tally(two(), reference.run), {}, {}).staff_overtime_min == {}
+
+
 def sets(places: int) -> Scenario:
     """Cases a and c at 8:00 need a set of instruments, and b at 9:30."""
     cases = tuple(replace(one, needs=("sets",)) for one in two().cases)

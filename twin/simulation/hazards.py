@@ -1,7 +1,8 @@
 """What can go wrong (French: aléas), as small values: each makes another scenario of a scenario, and they compose.
 
 Cases, resources and rooms are named by their keys. Instants are aware. A hazard that names what the scenario doesn't
-have is a SettingsError that names the field. To add one: a frozen value here with `apply`, and its name in `HAZARDS`.
+have is a SettingsError that names the field. To add one: a frozen value here with `apply`; its form in files and
+requests stands in `api/scenarios/hazards.py`.
 """
 
 import math
@@ -207,19 +208,24 @@ class SlowTurnover:
         )
 
 
-HAZARDS: dict[str, type[Hazard]] = {
-    "late_start": LateStart,
-    "surgeon_late": SurgeonLate,
-    "longer_case": LongerCase,
-    "no_show": NoShow,
-    "not_fasted": NotFasted,
-    "cancellation": Cancellation,
-    "emergency": Emergency,
-    "room_down": RoomDown,
-    "places_closed": PlacesClosed,
-    "slow_turnover": SlowTurnover,
-}
-"""By the name that a scenario file gives them."""
+@dataclass(frozen=True, slots=True)
+class SlowSterilization:
+    """Instruments come back some minutes later."""
+
+    minutes: float
+
+    def apply(self, scenario: Scenario) -> Scenario:
+        if not self.minutes >= 0:
+            raise SettingsError("slow_sterilization.minutes must not be negative")
+        return replace(scenario, laws=tuple(self._slower(law) for law in scenario.laws))
+
+    def _slower(self, told: StageLaw) -> StageLaw:
+        if told.stage is not Stage.STERILIZATION:
+            return told
+        factor = 1 + self.minutes / told.law.median
+        return replace(
+            told, law=replace(told.law, loc=told.law.loc + math.log(factor), upper_min=told.law.upper_min * factor)
+        )
 
 
 def _minutes(minutes: float) -> timedelta:

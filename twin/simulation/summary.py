@@ -16,6 +16,7 @@ import numpy as np
 from twin.simulation.draws import Seconds
 from twin.simulation.futures import futures
 from twin.simulation.lists import draw_plan
+from twin.simulation.occupancy import beyond_shifts, census
 from twin.simulation.pathway import write
 from twin.simulation.program import NEVER
 from twin.simulation.replications import Engine
@@ -28,8 +29,6 @@ from twin.vocabulary import Milestone
 K = TypeVar("K")
 PART = 250
 """Replications that are simulated at once."""
-HOURS = 24
-"""For which the demand of beds is told."""
 _AFTER_ROOM = frozenset({ResourceKind.PACU, ResourceKind.PACU_NURSE, ResourceKind.ICU})
 
 
@@ -79,6 +78,8 @@ class Summary:
     """By room: mean minutes past that end."""
     team_overtime_min: dict[str, float]
     """By team: mean minutes of its last case past its end."""
+    staff_overtime_min: dict[str, float]
+    """By resource of people with shifts: mean minutes that they work beyond them, all together."""
     past_target: dict[str, float]
     """By emergency: probability that it is not in a room within the minutes of its class."""
     pacu_hold_min: float
@@ -138,6 +139,8 @@ class Tally:
     beds: dict[str, Seconds]
     """By bed resource; shape (HOURS, replications)."""
     hold_min: float
+    beyond_min: dict[str, float]
+    """By resource of people with shifts: minutes, of all replications, that more are at work than are on."""
 
 
 def tally(scenario: Scenario, engine: Engine) -> Tally:
@@ -147,6 +150,7 @@ def tally(scenario: Scenario, engine: Engine) -> Tally:
     room_left: dict[str, list[Seconds]] = defaultdict(list)
     waits: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     beds: dict[str, list[Seconds]] = defaultdict(list)
+    beyond: dict[str, float] = defaultdict(float)
     hold = 0.0
     for part in parts(scenario):
         plan = draw_plan(part)
@@ -154,8 +158,10 @@ def tally(scenario: Scenario, engine: Engine) -> Tally:
         table = engine(pathway.program, pathway.draws, np.arange(pathway.program.columns))
         _add_waits(pathway, table, waits)
         hold += _held(pathway, table)
-        for bed, census in _census(pathway, table).items():
-            beds[bed].append(census)
+        for staff, minutes in beyond_shifts(pathway, table).items():
+            beyond[staff] += minutes
+        for bed, places in census(pathway, table).items():
+            beds[bed].append(places)
         found = futures(plan, pathway, table[pathway.kept])
         for case, mine in found.times.items():
             for milestone, seconds in mine.items():
@@ -170,8 +176,9 @@ def tally(scenario: Scenario, engine: Engine) -> Tally:
         left=_joined(left),
         room_left=_joined(room_left),
         waits={resource: dict(mine) for resource, mine in waits.items()},
-        beds={bed: np.concatenate(census, axis=1) for bed, census in beds.items()},
+        beds={bed: np.concatenate(places, axis=1) for bed, places in beds.items()},
         hold_min=hold,
+        beyond_min=dict(beyond),
     )
 
 
@@ -214,10 +221,11 @@ def summary_of(
         past_end={room: share for room, (share, _) in past.items()},
         overtime_min={room: minutes for room, (_, minutes) in past.items()},
         team_overtime_min=overtime,
+        staff_overtime_min={staff: round(minutes / number, 1) for staff, minutes in told.beyond_min.items()},
         past_target=_past_target(told, targets_min or {}),
         pacu_hold_min=round(told.hold_min / number, 1),
         waits=_waits(told.waits, number),
-        beds={bed: _by_hour(census) for bed, census in told.beds.items()},
+        beds={bed: _by_hour(places) for bed, places in told.beds.items()},
     )
 
 
@@ -305,18 +313,5 @@ def _waits(waits: dict[str, dict[str, float]], replications: int) -> tuple[Wait,
     )
 
 
-def _census(pathway: Pathway, table: Seconds) -> dict[str, Seconds]:
-    """By bed resource, the places held at each full hour; shape (HOURS, replications)."""
-    hours = np.arange(HOURS)[:, np.newaxis] * 3600
-    found: dict[str, Seconds] = {}
-    for stay in pathway.stays:
-        name = pathway.program.resources[stay.resource].name
-        begin = np.zeros(table.shape[1], dtype=np.int64) if stay.begin is None else table[stay.begin]
-        end = table[stay.end]
-        there = (begin != NEVER) & (begin <= hours) & ((end == NEVER) | (end > hours))
-        found[name] = found.get(name, 0) + there.astype(np.int64)
-    return found
-
-
-def _by_hour(census: Seconds) -> tuple[tuple[int, int, int], ...]:
-    return tuple((row[0], row[1], row[2]) for row in quantiles(census).tolist())
+def _by_hour(places: Seconds) -> tuple[tuple[int, int, int], ...]:
+    return tuple((row[0], row[1], row[2]) for row in quantiles(places).tolist())
