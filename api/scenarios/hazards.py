@@ -69,13 +69,13 @@ class SurgeonLate(_Hazard):
 
 
 class SurgeonAbsent(_Hazard):
-    """A surgeon does not come at all: what is not operated by then is not done."""
+    """A surgeon does not come any more: their cases that have not begun are called off."""
 
     kind: Literal["surgeon_absent"]
     surgeon: PersonName
 
     def made(self, names: Names) -> Hazard:
-        return made.SurgeonLate(names.person(self.surgeon))
+        return made.SurgeonAbsent(names.person(self.surgeon))
 
 
 class LongerCase(_Hazard):
@@ -132,7 +132,7 @@ class Emergency(_Hazard):
     minutes: Minutes = 75.0
     """Expected room time; the law around it is that of the site."""
     rooms: Annotated[tuple[RoomName, ...], Field(max_length=200)] = ()
-    """Those that would do, the best first; none told: all rooms of the suite."""
+    """Those that would do, the best first; none told: all that are open on the day."""
     surgeon: PersonName | None = None
 
     def made(self, names: Names) -> Hazard:
@@ -144,7 +144,7 @@ class Emergency(_Hazard):
             urgency=self.urgency,
             room_time=models.room.predict(CaseFeatures(booked_min=self.minutes)).distribution,
             surgical_time=models.surgical.predict(CaseFeatures(booked_min=act)).distribution,
-            rooms=tuple(dict.fromkeys(names.room(room, "rooms") for room in self.rooms)) or names.all_rooms,
+            rooms=tuple(dict.fromkeys(names.room(room, "rooms") for room in self.rooms)) or names.open_rooms,
             team=(names.any_person(self.surgeon),) if self.surgeon else (),
         )
 

@@ -51,7 +51,7 @@ class LateStart:
 
 @dataclass(frozen=True, slots=True)
 class SurgeonLate:
-    """A person of a team comes at an instant, or not at all today."""
+    """A person of a team comes at an instant; without one never, and who waits for them keeps the room."""
 
     person: str
     until: datetime | None = None
@@ -60,6 +60,20 @@ class SurgeonLate:
         if not any(self.person in case.team for case in scenario.cases):
             raise SettingsError("surgeon_late.person: nobody of that name is in a team of the scenario")
         return _closed(scenario, self.person, ResourceKind.SURGEON, scenario.now, self.until)
+
+
+@dataclass(frozen=True, slots=True)
+class SurgeonAbsent:
+    """A person of a team does not come any more: their cases that have not begun are called off."""
+
+    person: str
+
+    def apply(self, scenario: Scenario) -> Scenario:
+        begun = Milestone.PATIENT_IN_ROOM
+        kept = tuple(case for case in scenario.cases if self.person not in case.team or case.passed(begun))
+        if len(kept) == len(scenario.cases):
+            raise SettingsError("surgeon_absent.person: nobody of that name has a case that is still to begin")
+        return replace(scenario, cases=kept)
 
 
 @dataclass(frozen=True, slots=True)
