@@ -20,7 +20,7 @@ async def simulate(settings: Settings, file: Path) -> Answer:
     try:
         told = scenario_of(text)
         live = start_of(told, file.parent, settings)
-        question = asked(live, told.hazards, name=told.name)
+        question = asked(live, told.hazards, told.alternatives, name=told.name)
         engine = engine_for(question.scenarios)
         return question.answer([tally(scenario, engine) for scenario in question.scenarios])
     except FieldError as error:

@@ -160,6 +160,15 @@ class DifferenceShown(_Answer):
     added: list[str]
 
 
+class AlternativeShown(_Answer):
+    """The day with the hazards of all and those of an alternative, compared with the baseline."""
+
+    name: str
+    hazards: list[dict[str, Any]]
+    outcome: Outcome
+    difference: DifferenceShown
+
+
 class Answer(_Answer):
     """What comes of a scenario."""
 
@@ -179,3 +188,5 @@ class Answer(_Answer):
     """Nothing goes wrong."""
     with_hazards: Outcome | None
     difference: DifferenceShown | None
+    alternatives: list[AlternativeShown]
+    """Those of a file, in its order."""

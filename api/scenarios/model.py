@@ -51,6 +51,9 @@ class Options(_Part):
 Hazards = Annotated[tuple[AnyHazard, ...], Field(max_length=MOST_HAZARDS)]
 
 
+AlternativeName = Annotated[str, Field(min_length=1, max_length=100)]
+
+
 class ScenarioFile(_Part):
     """A start, the site, and what goes wrong from then on."""
 
@@ -60,6 +63,8 @@ class ScenarioFile(_Part):
     site: SiteSettings | None = None
     """As the section `site` of jumeau.toml. With `journal: live`, in place of it."""
     hazards: Hazards = ()
+    alternatives: Annotated[dict[AlternativeName, Hazards], Field(max_length=20)] = {}
+    """Each compared with the start: its hazards come after those above."""
     options: Options = Options()
 
 

@@ -106,8 +106,8 @@ def test_time_that_the_clocks_skip() -> None:
 
 def test_too_much_is_refused_before_it_is_simulated() -> None:
     world = World(places=()).play(generate_day(DAY, PARIS), until=at("08:00"))
-    with pytest.raises(SettingsError, match=r"options\.replications: give at most"):
-        live(replications=100_000, suite=world.suite("08:00"))
+    with pytest.raises(FieldError, match=r"options\.replications: give at most"):
+        asked(live(replications=100_000, suite=world.suite("08:00")), ())
 
 
 def test_larger_than_any_suite_is_refused() -> None:

@@ -82,6 +82,36 @@ def test_journal_as_it_was_known(journal: Path) -> None:
     assert "line 1: start.at: give an instant that is past" in answer.stderr
 
 
+def test_alternatives_stand_side_by_side(tmp_path: Path) -> None:
+    file = tmp_path / "pacu.yaml"
+    places = "\n".join(f"  {n} closed: [{{kind: pacu_closed, places: {n}, until: 18:00}}]" for n in (3, 5))
+    start = f"start: {{at: 2026-11-24T10:40:00+01:00, bundle: {ORDINARY}}}"
+    longer = "hazards: [{kind: longer_case, case: ort-2, minutes: 30}]"
+    file.write_text(f"{start}\n{longer}\nalternatives:\n{places}\n")
+    answer = told(file)
+    assert [one["name"] for one in answer["alternatives"]] == ["3 closed", "5 closed"]
+    assert [len(one["hazards"]) for one in answer["alternatives"]] == [2, 2]
+    outcomes = [answer["with_hazards"], *(one["outcome"] for one in answer["alternatives"])]
+    holds = [outcome["pacu_hold_min"] for outcome in outcomes]
+    assert holds[0] < holds[1] < holds[2]
+    shown = simulate(file).stdout
+    assert all(words in shown for words in ("as it stands", "(hazards)", "3 closed", "5 closed"))
+
+
+@pytest.mark.parametrize(
+    ("hazard", "says"),
+    [
+        ("{kind: pacu_closed, places: 0}", "line 3: alternatives.worse.0.places"),
+        ("{kind: no_show, case: x9}", "line 3: alternatives.worse.0.case: is no case"),
+    ],
+)
+def test_bad_alternative_names_the_field(tmp_path: Path, hazard: str, says: str) -> None:
+    file = tmp_path / "worse.yaml"
+    start = f"start: {{at: 2026-11-24T10:40:00+01:00, bundle: {ORDINARY}}}"
+    file.write_text(f"{start}\nalternatives:\n  worse: [{hazard}]\n")
+    assert says in simulate(file).stderr
+
+
 def test_table_for_a_person(tmp_path: Path) -> None:
     file = tmp_path / "down.yaml"
     down, urgent = "{kind: room_down, room: Salle 2}", "{kind: emergency, at: 11:00, urgency: 1}"
