@@ -15,7 +15,7 @@ _MOST_WAITS = 6
 
 def show(answer: Answer) -> None:
     """Rooms, cases and waits; with hazards beside what they change."""
-    out = Console(highlight=False)
+    out = Console(highlight=False, markup=False, emoji=False)  # a name may hold brackets
     name = f"{answer.name}, " if answer.name else ""
     out.print(
         f"{name}{_clock(answer.at)} of {answer.day}: {answer.replications} futures, seed {answer.seed}; "

@@ -1,6 +1,7 @@
 """Whatever a scenario file says, there is an answer or one clear error; never another exception."""
 
 import json
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from api.scenario_start import ledger_of, start_of
@@ -23,11 +24,27 @@ from fhir_adapters.normalise import Normaliser
 from fixtures.scenarios import FOLDER
 from tests.world import PARIS, PSEUDONYMS, SERVER
 from twin.errors import SettingsError
+from twin.simulation import kernel, reference
+from twin.simulation.summary import tally
 
 ORDINARY = FOLDER / "ordinary-day"
 START = {"at": "2026-11-24T10:40:00+01:00", "bundle": "bundle.json"}
-LIVE = start_of(ScenarioFile.model_validate({"start": START, "site": {"pacu_places": 3}}), ORDINARY, Settings())
-KINDS = [hazard.model_fields["kind"].annotation.__args__[0] for hazard in AnyHazard.__args__[0].__args__]
+RESOURCES = {
+    "anesthetists": {"kind": "anesthetist", "shifts": [{"start": "07:00", "end": "17:00", "places": 3}]},
+    "microscope": {"kind": "equipment", "places": 1, "needed_by": [{"rooms": ["Salle 2", "Salle 4"]}]},
+    "sets": {"kind": "instruments", "places": 2, "needed_by": [{"rooms": ["Salle 1"]}]},
+    "ward": {"kind": "bed", "places": 7},
+    "porters": {"kind": "porter", "places": 1},
+}
+LIVE = start_of(
+    ScenarioFile.model_validate(
+        {"start": START, "site": {"pacu_places": 3, "resources": RESOURCES}, "options": {"replications": 10}}
+    ),
+    ORDINARY,
+    Settings(),
+)
+CLASSES = AnyHazard.__args__[0].__args__
+KINDS = [made.model_fields["kind"].annotation.__args__[0] for made in CLASSES]
 SIGNS = "[]{}:,-&*!|>'\"#%@` \n\tab1\\"
 
 plain = st.one_of(
@@ -149,6 +166,57 @@ def test_any_bundle(entries: Any) -> None:
     for kind in ("collection", "history", None):
         bundle = {"resourceType": "Bundle", "type": kind, "entry": entries}
         ledger_of(bundle, Normaliser(SERVER, PSEUDONYMS, PARIS), LIVE.suite.now)
+
+
+moments = st.sampled_from(["11:00", "12:30", "16:00", "2026-11-24T18:00:00+01:00", "2026-11-25T08:00:00+01:00"])
+rooms = st.sampled_from(["Salle 1", "Salle 2", "Salle 3", "Salle 4"])
+PLAUSIBLE: dict[str, st.SearchStrategy[Any]] = {
+    "case": st.sampled_from(["ort-2", "ort-3", "dig-2", "dig-3", "uro-2", "oph-4"]),
+    "room": rooms,
+    "rooms": st.lists(rooms, max_size=3),
+    "surgeon": st.sampled_from(["dr-ort", "dr-dig", "dr-uro"]),
+    "minutes": st.floats(1, 300),
+    "factor": st.floats(0.1, 5),
+    "probability": st.floats(0, 1),
+    "urgency": st.integers(1, 9),
+    "places": st.integers(1, 8),
+    "staff": st.sampled_from(["anesthetists", "porters"]),
+    "unit": st.just("ward"),
+    "equipment": st.sampled_from(["microscope", "sets"]),
+    **dict.fromkeys(("until", "from", "at"), moments),
+}
+
+
+@st.composite
+def plausible(draw: st.DrawFn) -> dict[str, Any]:
+    """A hazard with all its required fields and some of the others, each with a value that makes sense."""
+    made = draw(st.sampled_from(CLASSES))
+    (kind,) = made.model_fields["kind"].annotation.__args__
+    wanted = {field.alias or name: field.is_required() for name, field in made.model_fields.items() if name != "kind"}
+    return {"kind": kind} | {
+        name: draw(PLAUSIBLE[name]) for name, required in wanted.items() if required or draw(st.booleans())
+    }
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(plausible(), min_size=1, max_size=4))
+def test_plausible_hazards_are_simulated(some: list[dict[str, Any]]) -> None:
+    """What fits the day has an answer, by either engine the same bytes."""
+    text = Text({"start": START, "hazards": some})
+    assume(error_of(lambda: asked(LIVE, scenario_of(text).hazards)) == "")
+    question = asked(LIVE, scenario_of(text).hazards)
+    by_simpy, by_kernel = (
+        question.answer([tally(scenario, engine) for scenario in question.scenarios]).model_dump_json()
+        for engine in (reference.run, kernel.run)
+    )
+    assert by_simpy == by_kernel
+
+
+def test_yaml_package_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    with file_of(b"start: 1") as file, pytest.raises(SettingsError, match="PyYAML"):
+        read(file)
+    assert read_body(b'{"start": 1}', "scenario.json") is not None
 
 
 def test_words_of_yaml_stay_what_they_look_like() -> None:

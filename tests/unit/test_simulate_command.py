@@ -98,6 +98,12 @@ def test_alternatives_stand_side_by_side(tmp_path: Path) -> None:
     assert all(words in shown for words in ("as it stands", "(hazards)", "3 closed", "5 closed"))
 
 
+def test_brackets_in_a_name(tmp_path: Path) -> None:
+    file = tmp_path / "named.yaml"
+    file.write_text(f"name: '[/] [red]x :smile:'\nstart: {{at: 2026-11-24T10:40:00+01:00, bundle: {ORDINARY}}}\n")
+    assert "[/] [red]x :smile:" in simulate(file).stdout
+
+
 @pytest.mark.parametrize(
     ("hazard", "says"),
     [
