@@ -19,6 +19,7 @@ class Teller:
 
     def __init__(self, live: Live) -> None:
         self._live = live
+        self._minutes: dict[int, str] = {}
         self.rooms = sorted(
             {case.room for case in live.scenario.cases if case.room is not None},
             key=lambda room: (natural(live.room_name(room)), room),
@@ -130,7 +131,10 @@ class Teller:
         if seconds >= NOT_DONE_S:
             return None
         instant = self._live.scenario.now + timedelta(seconds=seconds)
-        return whole_minute(instant, self._live.zone).isoformat(timespec="minutes")
+        minute = int(instant.timestamp() + 30) // 60
+        if minute not in self._minutes:  # the same minutes come again and again
+            self._minutes[minute] = whole_minute(instant, self._live.zone).isoformat(timespec="minutes")
+        return self._minutes[minute]
 
     def _instant(self, instant: datetime) -> str:
         return with_offset(instant, self._live.zone).isoformat(timespec="minutes")

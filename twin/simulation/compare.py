@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from twin.errors import SettingsError
 from twin.simulation.draws import Seconds
-from twin.simulation.result import NOT_DONE_S, quantiles
-from twin.simulation.summary import K, Tally, Team, last_left
+from twin.simulation.result import NOT_DONE_S
+from twin.simulation.summary import K, Tally, Team, last_left, threes
 from twin.vocabulary import Milestone
 
 Three = tuple[int, int, int]
@@ -80,14 +80,14 @@ def _missing(mine: Iterable[str], others: Mapping[str, Seconds]) -> tuple[str, .
 
 def _moved(before: Mapping[K, Seconds], after: Mapping[K, Seconds]) -> dict[K, Three]:
     """Where there are futures in which both happen."""
-    found: dict[K, Three] = {}
-    for name, seconds in before.items():
-        if name in after:
-            both = (seconds < NOT_DONE_S) & (after[name] < NOT_DONE_S)
-            if both.any():
-                low, middle, high = quantiles((after[name] - seconds)[both][np.newaxis])[0].tolist()
-                found[name] = (low, middle, high)
-    return found
+    moved = {name: _apart(seconds, after[name]) for name, seconds in before.items() if name in after}
+    return {name: three for name, three in threes(moved).items() if three[0] < NOT_DONE_S}
+
+
+def _apart(before: Seconds, after: Seconds) -> Seconds:
+    """The difference, never where one of them doesn't happen."""
+    both = (before < NOT_DONE_S) & (after < NOT_DONE_S)
+    return np.where(both, after - before, NOT_DONE_S)
 
 
 def _past(before: Seconds, after: Seconds, end: int) -> tuple[Change, Change]:

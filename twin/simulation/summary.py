@@ -211,13 +211,13 @@ def summary_of(
     return Summary(
         replications=number,
         half_width=round(float(1.96 * np.sqrt(0.25 / number)), 3),
-        milestones={case: {m: _three(seconds) for m, seconds in mine.items()} for case, mine in told.times.items()},
+        milestones={case: threes(mine) for case, mine in told.times.items()},
         not_operated={
             case: round(float(np.mean(mine[Milestone.PATIENT_IN_ROOM] >= NOT_DONE_S)), 2)
             for case, mine in told.times.items()
             if Milestone.PATIENT_IN_ROOM in mine
         },
-        room_end={room: _three(seconds) for room, seconds in told.room_left.items()},
+        room_end=threes(told.room_left),
         past_end={room: share for room, (share, _) in past.items()},
         overtime_min={room: minutes for room, (_, minutes) in past.items()},
         team_overtime_min=overtime,
@@ -261,8 +261,17 @@ def _joined(kept: Mapping[K, list[Seconds]]) -> dict[K, Seconds]:
     return {name: np.concatenate(seconds) for name, seconds in kept.items()}
 
 
+def threes(rows: Mapping[K, Seconds]) -> dict[K, tuple[int, int, int]]:
+    """P10, P50 and P90 of each, of the futures in which it happens; never where it happens in none."""
+    if not rows:
+        return {}
+    stacked = np.stack(list(rows.values()))
+    if (stacked < NOT_DONE_S).all():  # all at once: many times faster
+        return {name: (row[0], row[1], row[2]) for name, row in zip(rows, quantiles(stacked).tolist(), strict=True)}
+    return {name: _three(seconds) for name, seconds in rows.items()}
+
+
 def _three(seconds: Seconds) -> tuple[int, int, int]:
-    """Of the futures in which it happens; never where it happens in none."""
     done = seconds[seconds < NOT_DONE_S]
     if not done.size:
         return NOT_DONE_S, NOT_DONE_S, NOT_DONE_S
