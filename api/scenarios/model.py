@@ -49,8 +49,6 @@ class Options(_Part):
 
 
 Hazards = Annotated[tuple[AnyHazard, ...], Field(max_length=MOST_HAZARDS)]
-
-
 AlternativeName = Annotated[str, Field(min_length=1, max_length=100)]
 
 
@@ -68,11 +66,17 @@ class ScenarioFile(_Part):
     options: Options = Options()
 
 
+class WhatIfOptions(Options):
+    """How much is simulated while somebody waits."""
+
+    replications: Annotated[int, Field(ge=10, le=2000)] = REPLICATIONS
+
+
 class WhatIf(_Part):
     """What goes wrong from now on; the start is the live state."""
 
     hazards: Hazards
-    options: Options = Options()
+    options: WhatIfOptions = WhatIfOptions()
 
 
 def scenario_of(text: Text) -> ScenarioFile:
