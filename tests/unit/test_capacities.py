@@ -6,6 +6,7 @@ from datetime import UTC, datetime, time, timedelta
 import pytest
 from pydantic import ValidationError
 
+from api.context import context_of, context_text
 from api.sections import ResourceSettings
 from api.settings import Settings
 from tests.unit.api_world import NOW, SITE, booking, clock, fact, location, morning, suite_of
@@ -18,6 +19,7 @@ from twin.projections.suite_twin import SuiteTwin
 from twin.simulation.resources import ResourceInput, ResourceKind
 from twin.simulation.scenario import Scenario
 from twin.site import DurationOptions, SimulationOptions, SiteOptions
+from twin.timebase import Clock
 from twin.vocabulary import CareSetting, Milestone, Provenance
 
 
@@ -123,6 +125,16 @@ def test_beds_of_earlier_days_are_taken() -> None:
     )
     found = told(wards, suite=suite)
     assert (found["ward"].places, found["day unit"].places) == (4, 5)
+
+
+def test_kept_with_a_run() -> None:
+    """A run's context gives the same resources again."""
+    shifts = [{"start": "07:30", "end": "18:00", "places": 4}]
+    rules = [{"settings": ["inpatient"], "rooms": ["Salle 1"]}]
+    resources = {"nurses": {"kind": "nurses", "shifts": shifts, "needed_by": rules}}
+    settings = Settings(site={"resources": resources, "urgency_targets_min": {1: 30}})
+    kept = context_of(context_text(settings, Clock(), reading="r", source="s")).settings(Settings())
+    assert kept.site_options() == settings.site_options()
 
 
 @pytest.mark.parametrize(
