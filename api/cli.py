@@ -25,6 +25,7 @@ from api.commands.recalibration import recalibration_app
 from api.commands.reproduce import reproduce
 from api.commands.score import score
 from api.commands.show import show_app
+from api.commands.simulate import simulate
 from api.commands.sync import sync
 
 app = typer.Typer(
@@ -42,6 +43,7 @@ app.command()(push)
 app.add_typer(recalibration_app, name="recalibration")
 app.command()(score)
 app.command()(reproduce)
+app.command()(simulate)
 app.add_typer(db_app, name="db")
 app.add_typer(show_app, name="show")
 app.command()(sync)

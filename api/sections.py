@@ -12,13 +12,23 @@ from pydantic_settings import NoDecode
 
 from twin.errors import SettingsError
 from twin.projections.factors import RESERVED
-from twin.site import KNOWN_RESULTS, WEEKDAYS, BlockTime, RegressorOption
-from twin.vocabulary import BookedInterval
+from twin.site import (
+    EVERY_CASE,
+    KNOWN_RESULTS,
+    WEEKDAYS,
+    BlockTime,
+    CaseRule,
+    RegressorOption,
+    ResourceOptions,
+    Shift,
+)
+from twin.vocabulary import BookedInterval, CareSetting, ResourceKind
 
 SEARCHED = ("Location", "Appointment", "Encounter", "Procedure")
 SECRET_LENGTH = 16
 LIVE_PAST_DAYS = 31
 """The live twin goes back so far at most; what lies further back is loaded into the journal and leaves memory."""
+_FOR_SOME = frozenset({ResourceKind.EQUIPMENT, ResourceKind.INSTRUMENTS, ResourceKind.ICU})
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -142,15 +152,89 @@ class BlockSettings(_Section):
     @field_validator("days")
     @classmethod
     def _known_days(cls, value: str) -> str:
-        try:
-            _weekdays(value)
-        except SettingsError as error:
-            raise ValueError(str(error)) from None
-        return value
+        return _days_told(value)
 
     def value(self) -> BlockTime:
         """The opening as the domain knows it; SettingsError for unknown days."""
         return BlockTime(frozenset(_weekdays(self.days)), self.start, self.end)
+
+
+class ShiftSettings(_Section):
+    """Some places at some hours of the site; an end that isn't after the start is of the next day."""
+
+    days: str = "mon-fri"
+    start: time
+    end: time
+    places: int = Field(1, ge=0, le=1000)
+
+    @field_validator("days")
+    @classmethod
+    def _known_days(cls, value: str) -> str:
+        return _days_told(value)
+
+    def value(self) -> Shift:
+        """As the domain knows it."""
+        return Shift(frozenset(_weekdays(self.days)), self.start, self.end, self.places)
+
+
+class CaseRuleSettings(_Section):
+    """Cases that every list told has: `{procedures = ["Prothèse de hanche"], except_rooms = ["Salle 1"]}`."""
+
+    rooms: Listed = []
+    except_rooms: Listed = []
+    procedures: Listed = []
+    services: Listed = []
+    settings: list[CareSetting] = []
+
+    @model_validator(mode="after")
+    def _told(self) -> "CaseRuleSettings":
+        if not (self.rooms or self.except_rooms or self.procedures or self.services or self.settings):
+            raise ValueError("give rooms, except_rooms, procedures, services or settings")
+        return self
+
+    def value(self) -> CaseRule:
+        """As the domain knows it."""
+        return CaseRule(
+            rooms=frozenset(room.removeprefix("Location/") for room in self.rooms),
+            except_rooms=frozenset(room.removeprefix("Location/") for room in self.except_rooms),
+            procedures=frozenset(self.procedures),
+            services=frozenset(self.services),
+            settings=frozenset(self.settings),
+        )
+
+
+class ResourceSettings(_Section):
+    """Equal places that cases share: people, equipment, beds. Give `places`, or `shifts`."""
+
+    kind: ResourceKind
+    places: int | None = Field(None, ge=0, le=1000)
+    shifts: list[ShiftSettings] = Field([], max_length=100)
+    breaks: list[ShiftSettings] = Field([], max_length=100)
+    needed_by: list[CaseRuleSettings] = Field([], max_length=100)
+    """One rule is enough; none told: every case."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> "ResourceSettings":
+        if self.kind is ResourceKind.ROOM:
+            raise ValueError("kind: rooms are found from the data, their hours are site.blocks")
+        if (self.places is None) == (not self.shifts):
+            raise ValueError("give places, or shifts with theirs")
+        if self.kind in _FOR_SOME and not self.needed_by:
+            raise ValueError(
+                f"needed_by: say which cases need this {self.kind}, by rooms, procedures, services, settings"
+            )
+        return self
+
+    def value(self, name: str) -> ResourceOptions:
+        """As the domain knows it."""
+        return ResourceOptions(
+            name,
+            self.kind,
+            places=self.places,
+            shifts=tuple(shift.value() for shift in self.shifts),
+            breaks=tuple(pause.value() for pause in self.breaks),
+            needed_by=tuple(rule.value() for rule in self.needed_by) or EVERY_CASE,
+        )
 
 
 class SiteSettings(_Section):
@@ -164,6 +248,10 @@ class SiteSettings(_Section):
     working_days: Listed = []
     pacu_places: int | None = Field(None, ge=1, le=1000)
     booked_interval: BookedInterval = BookedInterval.ROOM
+    resources: dict[Annotated[str, Field(min_length=1, max_length=100)], ResourceSettings] = Field({}, max_length=200)
+    """By name; a kind that is not told is never short (docs/scenarios.md)."""
+    urgency_targets_min: dict[Annotated[int, Field(ge=1, le=9)], Annotated[float, Field(gt=0, le=10_080)]] = {}
+    """By urgency class, 1 the most urgent: minutes within which a patient should be in a room."""
     milestones: Path | None = None
     """Another milestone mapping than the shipped one."""
 
@@ -315,6 +403,14 @@ def _coded(value: str) -> str:
     if not (separator and system.strip() and code.strip()) or len(value) > 256:
         raise ValueError("give system|code, such as http://loinc.org|39156-5")
     return value
+
+
+def _days_told(told: str) -> str:
+    try:
+        _weekdays(told)
+    except SettingsError as error:
+        raise ValueError(str(error)) from None
+    return told
 
 
 def _weekdays(told: str) -> set[int]:

@@ -94,6 +94,8 @@ class Settings(BaseSettings):
             pacu_places=site.pacu_places,
             booked_interval=site.booked_interval,
             regressors=self.durations.options(),
+            resources=tuple(told.value(name) for name, told in site.resources.items()),
+            urgency_targets_min=dict(site.urgency_targets_min),
         )
 
     def horizon_options(self) -> HorizonOptions:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from twin.errors import SettingsError
 from twin.timebase import with_offset
-from twin.vocabulary import BookedInterval
+from twin.vocabulary import BookedInterval, CareSetting, ResourceKind
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -35,6 +35,48 @@ class Block:
     end: datetime
     assumed: bool = False
     """True where neither the hospital nor the site file told it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """Some places on some days: local start and end; an end that isn't after the start is of the next day."""
+
+    weekdays: frozenset[int]
+    start: time
+    end: time
+    places: int
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRule:
+    """Cases that every one of these says; a set that is empty says all."""
+
+    rooms: frozenset[str] = frozenset()
+    """By id of the Location or by its name."""
+    except_rooms: frozenset[str] = frozenset()
+    procedures: frozenset[str] = frozenset()
+    """By code, `system|code` or label."""
+    services: frozenset[str] = frozenset()
+    """Specialties, as procedures are told."""
+    settings: frozenset[CareSetting] = frozenset()
+
+
+EVERY_CASE = (CaseRule(),)
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceOptions:
+    """Equal places that cases share, and which cases need one."""
+
+    name: str
+    kind: ResourceKind
+    places: int | None = None
+    """At any time; None: those of the shifts."""
+    shifts: tuple[Shift, ...] = ()
+    breaks: tuple[Shift, ...] = ()
+    """Places less."""
+    needed_by: tuple[CaseRule, ...] = EVERY_CASE
+    """One rule is enough."""
 
 
 ASSUMED_WEEK = (BlockTime(frozenset({0, 1, 2, 3, 4}), time(8), time(18)),)
@@ -97,6 +139,10 @@ class SiteOptions:
     booked_interval: BookedInterval = BookedInterval.ROOM
     regressors: tuple[RegressorOption, ...] = ()
     """Results that durations are told by, besides the care setting and the age band."""
+    resources: tuple[ResourceOptions, ...] = ()
+    """What is not told is never short."""
+    urgency_targets_min: dict[int, float] = field(default_factory=dict)
+    """By urgency class: minutes within which a patient should be in a room."""
 
     def blocks_of(self, room: str, day: date) -> tuple[Block, ...]:
         """Openings of a room on a day, in order; the assumed week where the site file says nothing.

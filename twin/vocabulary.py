@@ -117,6 +117,32 @@ class Stage(StrEnum):
     PACU_BOARDING = "pacu_boarding"
     TO_UNIT = "to_unit"
     UNIT = "unit"
+    STERILIZATION = "sterilization"
+    """Of the instruments, from wheels out until they can be used again."""
+
+
+class ResourceKind(StrEnum):
+    """What a place, a person or a thing that cases share is to a case; the order is that in which they are taken."""
+
+    ROOM = "room"
+    """Told only where its capacity changes: a room of a case is there anyway, under the same name."""
+    PORTER = "porter"
+    HOLDING = "holding"
+    SURGEON = "surgeon"
+    """A person of a team is one under the same name, told only where its capacity changes."""
+    ANESTHETIST = "anesthetist"
+    NURSES = "nurses"
+    EQUIPMENT = "equipment"
+    INSTRUMENTS = "instruments"
+    """Sets that go through sterilization before the next case has them."""
+    CREW = "crew"
+    """Restores the room."""
+    PACU_NURSE = "pacu_nurse"
+    PACU = "pacu"
+    ICU = "icu"
+    """In place of the PACU."""
+    BED = "bed"
+    """Of a ward or a day unit."""
 
 
 class BookedInterval(StrEnum):

@@ -57,6 +57,7 @@ STAGE_LAWS: tuple[StageLaw, ...] = (
     StageLaw(Stage.PACU_BOARDING, _law(10, 0.80, 12 * _HOURS), "(guess)"),
     StageLaw(Stage.TO_UNIT, _law(8, 0.40, 4 * _HOURS), "(guess)"),
     StageLaw(Stage.UNIT, _law(2.5 * _HOURS, 0.40, 14 * _HOURS), "day unit (guess)", settings=_HOME_TODAY),
+    StageLaw(Stage.STERILIZATION, _law(4 * _HOURS, 0.20, 12 * _HOURS), "washing, packing, autoclave, cooling (guess)"),
     StageLaw(Stage.UNIT, _law(2.5 * _DAYS, 0.70, 60 * _DAYS), "ward (guess)", settings=_STAYS_OVERNIGHT),
 )
 

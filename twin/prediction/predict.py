@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from twin.prediction import MODEL
+from twin.prediction.capacities import Capacities
 from twin.prediction.habits import Habits
 from twin.prediction.models import Models, surgical_features
 from twin.prediction.score import SCORED
@@ -23,7 +24,7 @@ from twin.simulation.scenario import CaseInput, RoomInput, Scenario
 from twin.site import Block, MaterialOptions, SimulationOptions, SiteOptions
 from twin.timebase import day_start, whole_minute
 from twin.timeline import QUANTILE_LEVELS, PredictedRoomEnd, PredictedStage, PredictedTimeline
-from twin.vocabulary import CaseStatus, Milestone
+from twin.vocabulary import CaseStatus, Milestone, ResourceKind
 
 NOT_COMING_AFTER = timedelta(minutes=30)
 """A patient this late who hasn't arrived goes behind those of the same room who have (guess)."""
@@ -64,16 +65,19 @@ def scenario_of(
     twins = [twin for twin in suite.cases.values() if twin.live and _takes_part(twin, day, now, today=today)]
     ranks = _list_ranks(twins, now)
     shared = _shared_people(twins)
+    capacities = Capacities(site, suite)
     return Scenario(
         now=now,
         cases=tuple(
-            _case(twin, models, ranks[twin.case_id], shared) for twin in sorted(twins, key=lambda t: t.case_id)
+            _case(twin, models, ranks[twin.case_id], shared=shared, needs=capacities.needs(twin))
+            for twin in sorted(twins, key=lambda t: t.case_id)
         ),
         rooms=tuple(RoomInput(room.ref, room.last_out if today else None) for room in suite.rooms),
-        pacu_places=suite.pacu.places,
+        pacu_places=None if capacities.has(ResourceKind.PACU) else suite.pacu.places,
         options=options,
         laws=habits.laws,
         unrecorded=habits.unrecorded,
+        resources=capacities.inputs(now),
     )
 
 
@@ -130,7 +134,7 @@ def _shared_people(twins: Iterable[PatientTwin]) -> frozenset[str]:
     )
 
 
-def _case(twin: PatientTwin, models: Models, rank: int, shared: frozenset[str]) -> CaseInput:
+def _case(twin: PatientTwin, models: Models, rank: int, *, shared: frozenset[str], needs: tuple[str, ...]) -> CaseInput:
     surgeon = twin.surgeon()
     return CaseInput(
         key=twin.case_id,
@@ -144,6 +148,7 @@ def _case(twin: PatientTwin, models: Models, rank: int, shared: frozenset[str]) 
         reached=tuple(sorted(reached_map(twin.times).items(), key=lambda item: item[0].rank)),
         list_rank=rank,
         shifts=models.stays.shifts(twin.factors),
+        needs=needs,
     )
 
 

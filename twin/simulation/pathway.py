@@ -12,7 +12,8 @@ Whoever is in a room or in the PACU at the start holds it whatever the capacitie
 
 import numpy as np
 
-from twin.simulation.draws import Seconds, uniforms
+from twin.durations.stages import stage_law
+from twin.simulation.draws import Seconds, sample, uniforms
 from twin.simulation.lists import Plan, RoomList
 from twin.simulation.paths import CasePath
 from twin.simulation.program import Await, Open, Resource, Skip
@@ -44,6 +45,8 @@ class _Day:
         for path in self.plan.paths.values():
             if path.out:
                 self._recover(path, self._needs(path), started=True)
+                if self._needs(path)[ResourceKind.INSTRUMENTS]:
+                    self._sterilize(path, self._needs(path), started=True)
         return self.writer.pathway()
 
     def _list(self, room_list: RoomList) -> None:
@@ -142,6 +145,8 @@ class _Day:
         task.mark(Milestone.PATIENT_OUT_OF_ROOM)
         task.give(*_given(needs, Phase.OUT))
         task.start(self._recover(path, needs, started=False))
+        if needs[ResourceKind.INSTRUMENTS]:
+            task.start(self._sterilize(path, needs, started=False))
         task.take(*_taken(needs, Phase.CLEANING))
         task.spend(Stage.TURNOVER, path.turnover)
         task.mark(Milestone.ROOM_CLEANUP_FINISH)
@@ -168,6 +173,21 @@ class _Day:
         task.spend(Stage.UNIT, home - unit)
         task.mark(Milestone.FACILITY_DISCHARGE)
         task.give(*_given(needs, Phase.HOME))
+        return task
+
+    def _sterilize(self, path: CasePath, needs: dict[ResourceKind, list[int]], *, started: bool) -> TaskWriter:
+        """Until the instruments can be used again; of a patient who has left the room already, what is left of it."""
+        task = self.writer.task(path.case.key, "instruments", started=started)
+        law = stage_law(self.scenario.laws, Stage.STERILIZATION, path.case.setting).law
+        key = self.scenario.draw_key(path.case.key, Stage.STERILIZATION)
+        if started:
+            out = path.case.reached_at(*list(Milestone)[Milestone.PATIENT_OUT_OF_ROOM.rank :])
+            elapsed = round(60 * self.scenario.elapsed_min(out))
+            self.writer.held += needs[ResourceKind.INSTRUMENTS]
+            task.spend(Stage.STERILIZATION, np.maximum(sample(law, key) - elapsed, 0))
+        else:
+            task.spend(Stage.STERILIZATION, sample(law, key))
+        task.give(*_given(needs, Phase.STERILE))
         return task
 
     def _hold_after_room(self, path: CasePath, needs: dict[ResourceKind, list[int]]) -> None:

@@ -7,9 +7,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from types import ModuleType
+from typing import TypeVar
 
 import structlog
 
@@ -23,6 +24,7 @@ from twin.simulation.program import Program
 from twin.simulation.result import Futures
 from twin.simulation.scenario import Scenario
 
+T = TypeVar("T")
 Engine = Callable[[Program, Seconds, Seconds], Seconds]
 
 log = structlog.get_logger()
@@ -30,6 +32,8 @@ log = structlog.get_logger()
 _SERVE = "import sys; sys.modules['numba'] = None; from twin.simulation.replications import serve; serve()"
 _COMPILE = "from twin.simulation.kernel import warm; warm()"
 _LENGTH_BYTES = 8
+FEW = 5_000
+"""Cases times replications that the reference simulates in less time than it takes to load the kernel."""
 
 
 def simulate(scenario: Scenario) -> Futures:
@@ -37,11 +41,7 @@ def simulate(scenario: Scenario) -> Futures:
 
     Same scenario, same futures, to the second, by either.
     """
-    if readiness.ready():
-        return futures_of(scenario, _kernel().run)
-    from twin.simulation import reference
-
-    return futures_of(scenario, reference.run)
+    return futures_of(scenario, _fast() if readiness.ready() else _reference())
 
 
 def futures_of(scenario: Scenario, engine: Engine) -> Futures:
@@ -49,6 +49,26 @@ def futures_of(scenario: Scenario, engine: Engine) -> Futures:
     plan = draw_plan(scenario)
     pathway = write(plan)
     return futures(plan, pathway, engine(pathway.program, pathway.draws, pathway.kept))
+
+
+def engine_for(scenarios: Iterable[Scenario]) -> Engine:
+    """The kernel, made ready first, which takes seconds where it is not compiled yet.
+
+    The reference where there is little to simulate, or no Numba.
+    """
+    if readiness.ready():
+        return _fast()
+    if sum(len(one.cases) * one.options.replications for one in scenarios) <= FEW:
+        return _reference()
+    if not readiness.AVAILABLE:
+        log.info("simulation_without_kernel", hint="slower; install the extra 'fast' for the compiled kernel")
+        return _reference()
+    try:
+        _kernel().warm()
+    except _faults() as fault:
+        log.warning("simulation_kernel_unusable", fault=type(fault).__name__, hint="the slower reference goes on")
+        return _reference()
+    return _fast()
 
 
 class SimulationWorker:
@@ -77,9 +97,13 @@ class SimulationWorker:
             self._warming = asyncio.create_task(self._warm())
 
     async def run(self, scenario: Scenario) -> Futures:
-        """The futures of a scenario.
+        """The futures of a scenario. Raises as `do`."""
+        return await self.do(futures_of, scenario)
 
-        Raises SimulationError where there are none after `options.timeout_s` of wall time, or the worker is closed.
+    async def do(self, work: Callable[[Scenario, Engine], T], scenario: Scenario) -> T:
+        """What a function of a module makes of a scenario with an engine.
+
+        Raises SimulationError where it isn't done after `options.timeout_s` of wall time, or the worker is closed.
         """
         if self._closed:
             raise SimulationError("the simulation worker is closed: make another")
@@ -88,10 +112,10 @@ class SimulationWorker:
         if self._wait and self._warming is not None:
             await self._warming
         if not (self._use_kernel and readiness.ready()):
-            return await self._reference.run(scenario)
+            return await self._reference.do(work, scenario)
         asked_to_stop = threading.Event()
         try:
-            return await asyncio.to_thread(_in_time, scenario, lambda: asked_to_stop.is_set() or self._closed)
+            return await asyncio.to_thread(_in_time, work, scenario, lambda: asked_to_stop.is_set() or self._closed)
         finally:
             asked_to_stop.set()
 
@@ -136,6 +160,17 @@ def _kernel() -> ModuleType:
     return kernel
 
 
+def _fast() -> "Callable[..., Seconds]":
+    run: Callable[..., Seconds] = _kernel().run
+    return run
+
+
+def _reference() -> Engine:
+    from twin.simulation.reference import run
+
+    return run
+
+
 def _faults() -> tuple[type[Exception], ...]:
     from twin.simulation.compiled import FAULTS
 
@@ -151,11 +186,11 @@ def _must_compile() -> bool:
     return _kernel().cached() is False
 
 
-def _in_time(scenario: Scenario, stop: Callable[[], bool]) -> Futures:
+def _in_time(work: Callable[[Scenario, Engine], T], scenario: Scenario, stop: Callable[[], bool]) -> T:
     """By the kernel, which looks at the clock between blocks of replications."""
     deadline = time.monotonic() + scenario.options.timeout_s
-    engine = partial(_kernel().run, go_on=lambda: time.monotonic() < deadline and not stop())
-    return futures_of(scenario, engine)
+    engine = partial(_fast(), go_on=lambda: time.monotonic() < deadline and not stop())
+    return work(scenario, engine)
 
 
 class ReferenceProcess:
@@ -172,7 +207,11 @@ class ReferenceProcess:
         self._closed = False
 
     async def run(self, scenario: Scenario) -> Futures:
-        """The futures of a scenario.
+        """The futures of a scenario. Raises as `do`."""
+        return await self.do(futures_of, scenario)
+
+    async def do(self, work: Callable[[Scenario, Engine], T], scenario: Scenario) -> T:
+        """What a function of a module makes of a scenario with the reference; it is imported there by its name.
 
         Raises SimulationError where the process ends without an answer, or has none after `options.timeout_s` of wall
         time (its start included), or the worker is closed.
@@ -182,7 +221,7 @@ class ReferenceProcess:
                 raise SimulationError("the simulation worker is closed: make another")
             try:
                 async with asyncio.timeout(scenario.options.timeout_s):
-                    return await self._exchange(scenario)
+                    return await self._exchange(work, scenario)
             except TimeoutError:
                 await self._end()
                 raise SimulationError("the simulation was not done in time: lower replications") from None
@@ -217,7 +256,7 @@ class ReferenceProcess:
         if process is not None:
             await process.communicate()  # drains the pipes: they would keep the transport open
 
-    async def _exchange(self, scenario: Scenario) -> Futures:
+    async def _exchange(self, work: Callable[[Scenario, Engine], T], scenario: Scenario) -> T:
         if self._process is not None and self._process.returncode is not None:
             await self._end()
         if self._process is None:
@@ -228,21 +267,21 @@ class ReferenceProcess:
         to_worker, from_worker = self._process.stdin, self._process.stdout
         if to_worker is None or from_worker is None:
             raise EOFError
-        to_worker.write(_framed(scenario))
+        to_worker.write(_framed((work, scenario)))
         await to_worker.drain()
         size = int.from_bytes(await from_worker.readexactly(_LENGTH_BYTES), "big")
-        futures: Futures = pickle.loads(await from_worker.readexactly(size))
-        return futures
+        made: T = pickle.loads(await from_worker.readexactly(size))
+        return made
 
 
 def serve() -> None:
-    """The process's side: scenarios in, futures out, until the input closes."""
+    """The process's side: work and scenarios in, what is made of them out, until the input closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then closes this process
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     while header := requests.read(_LENGTH_BYTES):
-        scenario: Scenario = pickle.loads(requests.read(int.from_bytes(header, "big")))
+        work, scenario = pickle.loads(requests.read(int.from_bytes(header, "big")))
         try:
-            answers.write(_framed(simulate(scenario)))
+            answers.write(_framed(work(scenario, _reference())))
             answers.flush()
         except BrokenPipeError:  # nobody waits for it any more
             with contextlib.suppress(BrokenPipeError):
@@ -250,6 +289,6 @@ def serve() -> None:
             return
 
 
-def _framed(value: Scenario | Futures) -> bytes:
+def _framed(value: object) -> bytes:
     body = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
     return len(body).to_bytes(_LENGTH_BYTES, "big") + body

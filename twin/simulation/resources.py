@@ -6,9 +6,10 @@ order in which all cases take them, so that no two can wait for each other.
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import IntEnum, StrEnum
+from enum import IntEnum
 
 from twin.errors import SettingsError
+from twin.vocabulary import ResourceKind as ResourceKind
 
 
 class Phase(IntEnum):
@@ -26,28 +27,8 @@ class Phase(IntEnum):
     PACU_OUT = 7
     """What begins here is taken before the patient can leave the PACU."""
     HOME = 8
-
-
-class ResourceKind(StrEnum):
-    """What a resource is to a case."""
-
-    ROOM = "room"
-    """Told only where its capacity changes: a room of a case is there anyway, under the same name."""
-    PORTER = "porter"
-    HOLDING = "holding"
-    SURGEON = "surgeon"
-    """A person of a team is one under the same name, told only where its capacity changes."""
-    ANESTHETIST = "anesthetist"
-    NURSES = "nurses"
-    EQUIPMENT = "equipment"
-    CREW = "crew"
-    """Restores the room."""
-    PACU_NURSE = "pacu_nurse"
-    PACU = "pacu"
-    ICU = "icu"
-    """In place of the PACU."""
-    BED = "bed"
-    """Of a ward or a day unit."""
+    STERILE = 9
+    """The instruments can be used again; beside the patient's way."""
 
 
 HELD: dict[ResourceKind, tuple[Phase, Phase]] = {
@@ -58,6 +39,7 @@ HELD: dict[ResourceKind, tuple[Phase, Phase]] = {
     ResourceKind.ANESTHETIST: (Phase.ENTRY, Phase.OUT),
     ResourceKind.NURSES: (Phase.ENTRY, Phase.OUT),
     ResourceKind.EQUIPMENT: (Phase.ENTRY, Phase.FINISH),
+    ResourceKind.INSTRUMENTS: (Phase.ENTRY, Phase.STERILE),
     ResourceKind.CREW: (Phase.CLEANING, Phase.CLEAN),
     ResourceKind.PACU_NURSE: (Phase.OUT, Phase.PACU_OUT),
     ResourceKind.PACU: (Phase.OUT, Phase.PACU_OUT),
@@ -66,6 +48,10 @@ HELD: dict[ResourceKind, tuple[Phase, Phase]] = {
 }
 ORDER = {kind: rank for rank, kind in enumerate(ResourceKind)}
 
+BEDS = (ResourceKind.ICU, ResourceKind.BED)
+"""Of which the demand is told."""
+STAFF = (ResourceKind.SURGEON, ResourceKind.ANESTHETIST, ResourceKind.NURSES)
+"""Who stays with a case past the end of a shift; a case has one place of one resource at a time."""
 FOR_ALL = frozenset(
     {ResourceKind.PORTER, ResourceKind.HOLDING, ResourceKind.CREW, ResourceKind.PACU_NURSE, ResourceKind.PACU}
 )

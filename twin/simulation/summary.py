@@ -6,16 +6,17 @@ day some tens of megabytes.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from twin.simulation.draws import Seconds
 from twin.simulation.futures import futures
 from twin.simulation.lists import draw_plan
+from twin.simulation.occupancy import beyond_shifts, census
 from twin.simulation.pathway import write
 from twin.simulation.program import NEVER
 from twin.simulation.replications import Engine
@@ -25,10 +26,9 @@ from twin.simulation.scenario import Scenario
 from twin.simulation.writer import Pathway
 from twin.vocabulary import Milestone
 
+K = TypeVar("K")
 PART = 250
 """Replications that are simulated at once."""
-HOURS = 24
-"""For which the demand of beds is told."""
 _AFTER_ROOM = frozenset({ResourceKind.PACU, ResourceKind.PACU_NURSE, ResourceKind.ICU})
 
 
@@ -60,17 +60,28 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Instants as (P10, P50, P90) in seconds since now; probabilities with two decimals."""
+    """Instants as (P10, P50, P90) in seconds since now, of the futures in which they happen; NOT_DONE_S where in none.
+
+    Probabilities have two decimals.
+    """
 
     replications: int
     half_width: float
     """Of the 95 % interval of any probability here, at most."""
     milestones: dict[str, dict[Milestone, tuple[int, int, int]]]
+    not_operated: dict[str, float]
+    """By case still to enter: probability that it does not take place, for want of the patient, surgeon or room."""
     room_end: dict[str, tuple[int, int, int]]
     past_end: dict[str, float]
     """By room: probability that its last patient is out after the end asked about."""
     overtime_min: dict[str, float]
     """By room: mean minutes past that end."""
+    team_overtime_min: dict[str, float]
+    """By team: mean minutes of its last case past its end."""
+    staff_overtime_min: dict[str, float]
+    """By resource of people with shifts: mean minutes that they work beyond them, all together."""
+    past_target: dict[str, float]
+    """By emergency: probability that it is not in a room within the minutes of its class."""
     pacu_hold_min: float
     """Mean minutes that all rooms together are blocked by patients ready to leave."""
     waits: tuple[Wait, ...]
@@ -104,12 +115,42 @@ def parts(scenario: Scenario, size: int = PART) -> Iterator[Scenario]:
         )
 
 
-def summarise(scenario: Scenario, engine: Engine, ends: dict[str, datetime] | None = None) -> Summary:
-    """Simulates, and tells what came out. `ends`: by room, the end of its session."""
-    kept: dict[str, dict[Milestone, list[Seconds]]] = defaultdict(lambda: defaultdict(list))
-    lefts: dict[str, list[Seconds]] = defaultdict(list)
+@dataclass(frozen=True, slots=True, eq=False)
+class Team:
+    """A team's day: over once its last case is out of the room."""
+
+    cases: tuple[str, ...]
+    end: datetime
+    """After it, it is overtime."""
+
+
+@dataclass(slots=True, eq=False)
+class Tally:
+    """What is kept of simulated parts: instants in seconds since now, one a replication, and sums of minutes."""
+
+    scenario: Scenario
+    times: dict[str, dict[Milestone, Seconds]]
+    """By case: the milestones still to come."""
+    left: dict[str, Seconds]
+    """By case: when it is out of its room."""
+    room_left: dict[str, Seconds]
+    """By room: when the last of its cases that take place is out."""
+    waits: dict[str, dict[str, float]]
+    beds: dict[str, Seconds]
+    """By bed resource; shape (HOURS, replications)."""
+    hold_min: float
+    beyond_min: dict[str, float]
+    """By resource of people with shifts: minutes, of all replications, that more are at work than are on."""
+
+
+def tally(scenario: Scenario, engine: Engine) -> Tally:
+    """Simulates in parts, and keeps what summaries and comparisons need."""
+    times: dict[str, dict[Milestone, list[Seconds]]] = defaultdict(lambda: defaultdict(list))
+    left: dict[str, list[Seconds]] = defaultdict(list)
+    room_left: dict[str, list[Seconds]] = defaultdict(list)
     waits: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     beds: dict[str, list[Seconds]] = defaultdict(list)
+    beyond: dict[str, float] = defaultdict(float)
     hold = 0.0
     for part in parts(scenario):
         plan = draw_plan(part)
@@ -117,40 +158,131 @@ def summarise(scenario: Scenario, engine: Engine, ends: dict[str, datetime] | No
         table = engine(pathway.program, pathway.draws, np.arange(pathway.program.columns))
         _add_waits(pathway, table, waits)
         hold += _held(pathway, table)
-        for bed, census in _census(pathway, table).items():
-            beds[bed].append(census)
+        for staff, minutes in beyond_shifts(pathway, table).items():
+            beyond[staff] += minutes
+        for bed, places in census(pathway, table).items():
+            beds[bed].append(places)
         found = futures(plan, pathway, table[pathway.kept])
-        for case, times in found.times.items():
-            for milestone, seconds in times.items():
-                kept[case][milestone].append(seconds.astype(np.int32))
-        for room, seconds in found.room_last_out.items():
-            lefts[room].append(seconds)
-    number = scenario.options.replications
-    rooms = {room: np.concatenate(seconds) for room, seconds in lefts.items()}
-    past = {room: _past(scenario, rooms[room], end) for room, end in (ends or {}).items() if room in rooms}
-    return Summary(
-        replications=number,
-        half_width=round(float(1.96 * np.sqrt(0.25 / number)), 3),
-        milestones={case: {m: _three(np.concatenate(s)) for m, s in times.items()} for case, times in kept.items()},
-        room_end={room: _three(seconds) for room, seconds in rooms.items()},
-        past_end={room: share for room, (share, _) in past.items()},
-        overtime_min={room: minutes for room, (_, minutes) in past.items()},
-        pacu_hold_min=round(hold / number, 1),
-        waits=_waits(waits, number),
-        beds={bed: _by_hour(np.concatenate(census, axis=1)) for bed, census in beds.items()},
+        for case, mine in found.times.items():
+            for milestone, seconds in mine.items():
+                times[case][milestone].append(seconds.astype(np.int32))
+        _append(left, found.left)
+        _append(
+            room_left, {room: last_done([found.left[case] for case in mine]) for room, mine in found.room_cases.items()}
+        )
+    return Tally(
+        scenario,
+        times={case: _joined(mine) for case, mine in times.items()},
+        left=_joined(left),
+        room_left=_joined(room_left),
+        waits={resource: dict(mine) for resource, mine in waits.items()},
+        beds={bed: np.concatenate(places, axis=1) for bed, places in beds.items()},
+        hold_min=hold,
+        beyond_min=dict(beyond),
     )
 
 
+def summarise(
+    scenario: Scenario,
+    engine: Engine,
+    ends: Mapping[str, datetime] | None = None,
+    teams: Mapping[str, Team] | None = None,
+) -> Summary:
+    """Simulates, and tells what came out. `ends`: by room, the end of its session; `teams` by name."""
+    return summary_of(tally(scenario, engine), ends or {}, teams or {})
+
+
+def summary_of(
+    told: Tally,
+    ends: Mapping[str, datetime],
+    teams: Mapping[str, Team],
+    targets_min: Mapping[int, float] | None = None,
+) -> Summary:
+    """What a tally says. `targets_min`: by urgency class."""
+    number = told.scenario.options.replications
+    past = {
+        room: _past(told.scenario, told.room_left[room], end) for room, end in ends.items() if room in told.room_left
+    }
+    overtime = {
+        name: _past(told.scenario, last, team.end)[1]
+        for name, team in teams.items()
+        if (last := last_left(told, team.cases)) is not None
+    }
+    return Summary(
+        replications=number,
+        half_width=round(float(1.96 * np.sqrt(0.25 / number)), 3),
+        milestones={case: threes(mine) for case, mine in told.times.items()},
+        not_operated={
+            case: round(float(np.mean(mine[Milestone.PATIENT_IN_ROOM] >= NOT_DONE_S)), 2)
+            for case, mine in told.times.items()
+            if Milestone.PATIENT_IN_ROOM in mine
+        },
+        room_end=threes(told.room_left),
+        past_end={room: share for room, (share, _) in past.items()},
+        overtime_min={room: minutes for room, (_, minutes) in past.items()},
+        team_overtime_min=overtime,
+        staff_overtime_min={staff: round(minutes / number, 1) for staff, minutes in told.beyond_min.items()},
+        past_target=_past_target(told, targets_min or {}),
+        pacu_hold_min=round(told.hold_min / number, 1),
+        waits=_waits(told.waits, number),
+        beds={bed: _by_hour(places) for bed, places in told.beds.items()},
+    )
+
+
+def _past_target(told: Tally, targets_min: Mapping[int, float]) -> dict[str, float]:
+    found = {}
+    for case in told.scenario.cases:
+        target = None if case.urgency is None else targets_min.get(case.urgency)
+        entered = told.times[case.key].get(Milestone.PATIENT_IN_ROOM)
+        if target is not None and case.planned_in is not None and entered is not None:
+            due = told.scenario.seconds(case.planned_in) + round(60 * target)
+            found[case.key] = round(float(np.mean(entered > due)), 2)
+    return found
+
+
+def last_left(told: Tally, cases: Iterable[str]) -> Seconds | None:
+    """When the last of some cases is out of its room; None where there is none of them."""
+    mine = [told.left[case] for case in cases if case in told.left]
+    return last_done(mine) if mine else None
+
+
+def last_done(lefts: Sequence[Seconds]) -> Seconds:
+    """The last of those that happen, future by future; never where none does."""
+    stacked = np.stack(lefts)
+    return np.asarray(np.where(stacked < NOT_DONE_S, stacked, stacked.min(axis=0)).max(axis=0))
+
+
+def _append(kept: dict[str, list[Seconds]], found: Mapping[str, Seconds]) -> None:
+    for name, seconds in found.items():
+        kept[name].append(seconds.astype(np.int32))
+
+
+def _joined(kept: Mapping[K, list[Seconds]]) -> dict[K, Seconds]:
+    return {name: np.concatenate(seconds) for name, seconds in kept.items()}
+
+
+def threes(rows: Mapping[K, Seconds]) -> dict[K, tuple[int, int, int]]:
+    """P10, P50 and P90 of each, of the futures in which it happens; never where it happens in none."""
+    if not rows:
+        return {}
+    stacked = np.stack(list(rows.values()))
+    if (stacked < NOT_DONE_S).all():  # all at once: many times faster
+        return {name: (row[0], row[1], row[2]) for name, row in zip(rows, quantiles(stacked).tolist(), strict=True)}
+    return {name: _three(seconds) for name, seconds in rows.items()}
+
+
 def _three(seconds: Seconds) -> tuple[int, int, int]:
-    low, middle, high = quantiles(seconds[np.newaxis])[0].tolist()
+    done = seconds[seconds < NOT_DONE_S]
+    if not done.size:
+        return NOT_DONE_S, NOT_DONE_S, NOT_DONE_S
+    low, middle, high = quantiles(done[np.newaxis])[0].tolist()
     return low, middle, high
 
 
 def _past(scenario: Scenario, seconds: Seconds, end: datetime) -> tuple[float, float]:
-    """Probability and mean minutes past an end; a room that never ends counts in the probability only."""
-    over = np.maximum(seconds - scenario.seconds(end), 0)
-    ended = seconds < NOT_DONE_S
-    return round(float(np.mean(over > 0)), 2), round(float(np.mean(over * ended)) / 60, 1)
+    """Probability and mean minutes past an end; what never happens is not past it."""
+    over = np.maximum(seconds - scenario.seconds(end), 0) * (seconds < NOT_DONE_S)
+    return round(float(np.mean(over > 0)), 2), round(float(np.mean(over)) / 60, 1)
 
 
 def _add_waits(pathway: Pathway, table: Seconds, waits: dict[str, dict[str, float]]) -> None:
@@ -190,18 +322,5 @@ def _waits(waits: dict[str, dict[str, float]], replications: int) -> tuple[Wait,
     )
 
 
-def _census(pathway: Pathway, table: Seconds) -> dict[str, Seconds]:
-    """By bed resource, the places held at each full hour; shape (HOURS, replications)."""
-    hours = np.arange(HOURS)[:, np.newaxis] * 3600
-    found: dict[str, Seconds] = {}
-    for stay in pathway.stays:
-        name = pathway.program.resources[stay.resource].name
-        begin = np.zeros(table.shape[1], dtype=np.int64) if stay.begin is None else table[stay.begin]
-        end = table[stay.end]
-        there = (begin != NEVER) & (begin <= hours) & ((end == NEVER) | (end > hours))
-        found[name] = found.get(name, 0) + there.astype(np.int64)
-    return found
-
-
-def _by_hour(census: Seconds) -> tuple[tuple[int, int, int], ...]:
-    return tuple((row[0], row[1], row[2]) for row in quantiles(census).tolist())
+def _by_hour(places: Seconds) -> tuple[tuple[int, int, int], ...]:
+    return tuple((row[0], row[1], row[2]) for row in quantiles(places).tolist())
