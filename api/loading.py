@@ -30,7 +30,7 @@ class LoadReport:
     resources: int = 0
     facts: int = 0
     new: int = 0
-    """What of it the journal did not have."""
+    """Rows that the journal did not have, versions in between and what is gone included."""
     quarantined: int = 0
     ignored: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)

@@ -44,6 +44,6 @@ class Counts:
     facts: int = 0
     """What was understood."""
     new: int = 0
-    """What of it the journal did not have."""
+    """Rows that the journal did not have, versions in between and what is gone included."""
     quarantined: int = 0
     warnings: list[str] = field(default_factory=list)

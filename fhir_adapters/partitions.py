@@ -18,6 +18,9 @@ from twin.facts import Horizon
 DATED = ("Appointment", "Encounter", "Procedure")
 """Types that are loaded by `date`."""
 AT_ONCE = 16
+"""Requests in flight."""
+_BEGUN = 2 * AT_ONCE
+"""Weeks begun at a time: more than are asked for at once, so that the last of them don't leave requests unused."""
 _WEEK = timedelta(days=7)
 _COUNT = ("_count", str(PAGE_SIZE))
 
@@ -68,7 +71,7 @@ async def load(
     A type of which the server refuses or ignores the date is read whole, page by page. One that it doesn't know is left
     out. Raises FhirServerError; weeks handed over before stay done.
     """
-    given, warnings, slots = extra or {}, list[str](), asyncio.Semaphore(AT_ONCE)
+    given, warnings, slots = extra or {}, list[str](), asyncio.Semaphore(_BEGUN)
     by_type: dict[str, list[Week]] = {}
     for week in weeks:
         by_type.setdefault(week.type, []).append(week)

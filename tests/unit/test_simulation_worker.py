@@ -1,8 +1,12 @@
 """The process that simulates: same futures, ended at its deadline, back after a crash."""
 
 import asyncio
+import os
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -110,3 +114,48 @@ async def test_goes_on_without_a_kernel() -> None:
     worker = SimulationWorker(use_kernel=False)
     assert same(await worker.run(SMALL), simulate(SMALL))
     await worker.close()
+
+
+async def test_few_wait_for_a_kernel_on_the_disk() -> None:
+    kernel.warm()
+    worker = SimulationWorker()
+    worker.expect_few()
+    assert same(await worker.run(SMALL), simulate(SMALL))
+    assert worker._reference._process is None
+    await worker.close()
+
+
+_COLD = """
+import asyncio, sys, time
+from tests.simulation_days import reference_day
+from twin.simulation import readiness
+from twin.simulation.replications import SimulationWorker
+
+async def main():
+    worker = SimulationWorker()
+    if sys.argv[1] == "few":
+        worker.expect_few()
+    await worker.run(reference_day(replications=2))
+    if sys.argv[1] == "many":
+        while worker._compiling is None:
+            await asyncio.sleep(0.01)
+    started = time.monotonic()
+    await worker.close()
+    child = worker._compiling
+    print(readiness.ready(), child is not None, child is None or child.returncode < 0, time.monotonic() - started < 5)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(("runs", "compiling"), [("few", "False"), ("many", "True")])
+def test_nobody_waits_for_a_compilation(tmp_path: Path, runs: str, compiling: str) -> None:
+    """Without a kernel on the disk few scenarios compile none, and a program that ends kills who compiles it."""
+    told = subprocess.run(
+        [sys.executable, "-c", _COLD, runs],
+        env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.split() == ["False", compiling, "True", "True"]
