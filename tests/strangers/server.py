@@ -19,7 +19,7 @@ from tests.strangers.traits import Traits
 KNOWN = frozenset(
     {
         *("_id", "_count", "_sort", "_lastUpdated", "_format", "_summary", "_elements"),
-        *("date", "status", "patient", "subject", "code"),
+        *("date", "status", "patient", "subject", "code", "identifier"),
     }
 )
 TYPES = frozenset(

@@ -113,6 +113,8 @@ def _matches(version: Version, name: str, value: str) -> bool:
         case "patient" | "subject":
             subject = resource.get("subject", {}).get("reference", "")
             return subject.rpartition("/")[2] in [one.rpartition("/")[2] for one in value.split(",")]
+        case "identifier":
+            return any(f"{one.get('system')}|" in value for one in resource.get("identifier", []))
         case "code":
             codings = resource.get("code", {}).get("coding", [])
             return any(f"{one.get('system')}|{one.get('code')}" in value.split(",") for one in codings)
