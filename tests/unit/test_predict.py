@@ -334,3 +334,32 @@ def test_stages_as_the_hospital_takes_them() -> None:
     assert long[Stage.PACU] / usual[Stage.PACU] == pytest.approx(2 ** (40 / 60), rel=0.01)
     assert long[Stage.EMERGENCE] == default[Stage.EMERGENCE]
     assert few == default
+
+
+def late_day(lag_min: int, *, versions: bool = True) -> World:
+    """25 patients in a room one after the other, each exit entered `lag_min` late; the last one is in since 23:20."""
+    world = World(*(booking(f"c{n}", _clock(20 * n), _clock(20 * n + 15), patient=f"c{n}") for n in range(26)))
+    for n in range(25):
+        if versions:
+            world.put(_clock(20 * n), stay(f"e{n}", ("salle-1", _clock(20 * n), ""), booked=f"c{n}", patient=f"c{n}"))
+        done = stay(f"e{n}", ("salle-1", _clock(20 * n), _clock(20 * n + 10)), booked=f"c{n}", patient=f"c{n}")
+        world.put(_clock(20 * n + 10 + lag_min), done)
+    return world.put("23:20", stay("e25", ("salle-1", "23:20", ""), booked="c25", patient="c25"))
+
+
+def _clock(minutes: int) -> str:
+    return f"{8 + minutes // 60:02}:{minutes % 60:02}"
+
+
+def test_lags_are_learned_from_versions() -> None:
+    suite = late_day(9).suite("23:30")
+    assert learned(suite).lags_min[Milestone.PATIENT_OUT_OF_ROOM] == pytest.approx(9 * 25 / 35)
+    timeline = next(one for one in predicted(suite).values() if one.left_already is not None)
+    assert 0 < (timeline.left_already or 0) < 1
+    assert p50(timeline, Milestone.PATIENT_OUT_OF_ROOM) > suite.now
+
+
+def test_a_first_load_teaches_no_lags() -> None:
+    suite = late_day(9, versions=False).suite("23:30")
+    assert set(learned(suite).lags_min.values()) == {0.0}
+    assert all(timeline.left_already is None for timeline in predicted(suite).values())
