@@ -58,6 +58,8 @@ class UnrecordedEnd:
     @cached_property
     def probability(self) -> float:
         """P(ended but not recorded)."""
+        if self.lag_min == 0:
+            return 0.0
         ended, running = float(self._ended[1][-1]), float(self.law.sf(self._elapsed))
         return ended / (ended + running) if ended > 0 else 0.0
 
