@@ -257,6 +257,10 @@ class Case(CaseSummary):
     generated_at: Instant | None
     why: str | None
     """What its room time rests on, in one sentence; none once it is done, nor of past instants."""
+    left_already: float | None = None
+    """Probability that the patient has left the room without a record; the predicted times are of one still inside."""
+    check_stamp: bool = False
+    """The exit is overdue by so much that the stamp should be looked at."""
 
 
 class DayDocument(_Answer):

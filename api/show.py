@@ -71,6 +71,10 @@ class ShownCase:
         """For a person."""
         case = self.case
         lines = [f"{case.case_id}: {case.status}, {case.day}, {case.room_name or _NOTHING}, {case.procedure}"]
+        if case.left_already:
+            lines.append(f"  may have left the room already: {case.left_already:.0%}")
+        if case.check_stamp:
+            lines.append("  check the stamp: no exit is recorded, long after it was to be expected")
         for stage in case.stages:
             actual = f"{_clock(stage.actual.at)} ({stage.actual.provenance})" if stage.actual else _NOTHING
             predicted = _clock(stage.predicted.p50) if stage.predicted else _NOTHING

@@ -157,6 +157,8 @@ class View:
             ],
             generated_at=self.maybe(timeline.generated_at if timeline else None),
             why=self._why(twin) if timeline else None,
+            left_already=timeline.left_already if timeline and twin.in_room else None,
+            check_stamp=bool(timeline and timeline.check_stamp and twin.in_room),
         )
 
     def _why(self, twin: PatientTwin) -> str | None:

@@ -173,6 +173,9 @@ class DurationOptions:
     k_surgeon: float = 3.0
     kappa: float = 3.0
     sigma0: float = 0.30
+    unseen: float = 1.25
+    """Of a procedure never seen: the booked minutes' own error on it widens s² so many times, until it is estimated
+    (guess)."""
     default_room_min: float = 75.0
     upper_min: float = 1440.0
     half_life_days: float = 548.0

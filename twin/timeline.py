@@ -35,6 +35,10 @@ class PredictedTimeline:
     based_on: tuple[str, ...]
     """`Type/id/_history/version` of the hospital's own versions it was made from."""
     stages: tuple[PredictedStage, ...]
+    left_already: float | None = None
+    """P(the patient has left the room without a record), where that is to be told; kept, never written."""
+    check_stamp: bool = False
+    """The exit's stamp is overdue by so much that somebody should look; kept, never written."""
 
     def stage(self, milestone: Milestone) -> PredictedStage | None:
         """The prediction of one milestone, None where it is reached or not predicted."""

@@ -9,6 +9,7 @@ Rooms only: no shared surgeon, no full recovery room, no emergency, nobody who d
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import cache
 
 import numpy as np
@@ -19,8 +20,16 @@ from twin.durations.closed_form import Floats
 from twin.durations.distribution import LogT
 from twin.durations.estimate import estimated
 from twin.durations.model import DurationModel
+from twin.simulation.scenario import CaseInput, RoomInput, Scenario
+from twin.site import SimulationOptions
+from twin.vocabulary import CareSetting, Milestone
 
 DAYS, DAYS_OF_YEAR = 60, 365
+REPLICATIONS = 100
+MIDNIGHT = datetime(2026, 11, 2, tzinfo=UTC)
+ARRIVES_BEFORE = 60.0
+STAMPED = (Milestone.PATIENT_IN_FACILITY, Milestone.PATIENT_IN_ROOM, Milestone.PATIENT_OUT_OF_ROOM)
+UNRECORDED = tuple(milestone for milestone in Milestone if milestone not in STAMPED)
 OPENS, BLOCK_ENDS = 8 * 60.0, (15 * 60.0, 18 * 60.0)
 BOOKED_TURNOVER, EARLY_START = 20.0, 15.0
 
@@ -166,3 +175,46 @@ def chain_end(
         left = None
     assert end is not None
     return np.asarray(end, dtype=np.float64)
+
+
+def scenario_at(
+    rooms: Sequence[tuple[RoomDay, Sequence[Known]]],
+    now: float,
+    *,
+    seed: int,
+    lags_min: tuple[tuple[Milestone, float], ...] = (),
+) -> Scenario:
+    """What the simulator starts from, where this is known of the rooms at an instant."""
+    return Scenario(
+        now=instant(now),
+        cases=tuple(_input(room, rank, record, now) for room, known in rooms for rank, record in enumerate(known)),
+        rooms=tuple(RoomInput(room.key, _last_out(known)) for room, known in rooms),
+        options=SimulationOptions(replications=REPLICATIONS, seed=seed),
+        unrecorded=UNRECORDED,
+        lags_min=lags_min,
+    )
+
+
+def _input(room: RoomDay, rank: int, record: Known, now: float) -> CaseInput:
+    case = room.cases[rank]
+    reached = zip(STAMPED, (case.planned - ARRIVES_BEFORE, record.entered, record.left), strict=True)
+    return CaseInput(
+        key=case.key,
+        room=room.key,
+        planned_in=instant(case.planned),
+        planned_out=instant(case.planned + case.booked_min),
+        setting=CareSetting.UNKNOWN,
+        room_time=case.law,
+        surgical_time=case.law,
+        reached=tuple((milestone, instant(at)) for milestone, at in reached if at is not None and at <= now),
+        list_rank=rank,
+    )
+
+
+def _last_out(known: Sequence[Known]) -> datetime | None:
+    return max((instant(record.left) for record in known if record.left is not None), default=None)
+
+
+def instant(minutes: float) -> datetime:
+    """Minutes since midnight as an instant."""
+    return MIDNIGHT + timedelta(minutes=minutes)

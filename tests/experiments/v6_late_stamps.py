@@ -1,8 +1,7 @@
 """V6: entries and exits recorded late by Exp(12.25 min), 17 % of them wrong by 5 to 30 minutes either way.
 
-Who has left though no exit is recorded; what that costs the prediction of a room's end; and which times that run
-backwards the twin sets aside, as it reads them from FHIR resources. A room's end is a chain of the twin's laws here, as
-the simulator does not draw an unrecorded end yet.
+Who has left though no exit is recorded; what that costs the simulator's prediction of a room's end; and which times
+that run backwards the twin sets aside, as it reads them from FHIR resources.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,20 +12,19 @@ from typing import NamedTuple
 import numpy as np
 
 from tests.experiments import Figure
-from tests.experiments.room_days import Known, Listed, RoomDay, as_it_is, chain_end, room_days
+from tests.experiments.room_days import Known, Listed, RoomDay, as_it_is, room_days, scenario_at
 from tests.world import World, act, booking, stay
 from twin.durations.closed_form import Floats
 from twin.durations.late import UnrecordedEnd, mean_lag_min
-from twin.durations.stages import STAGE_LAWS, stage_law
 from twin.projections.patient_twin import PatientTwin
 from twin.projections.stamps import JITTER
-from twin.vocabulary import CareSetting, Stage
+from twin.simulation.replications import simulate
+from twin.vocabulary import Milestone
 
 LAG_MIN, WRONG, ERROR_MIN = 12.25, 0.17, (5.0, 30.0)
 LEARNED_DAYS = 20
 """Days from which the mean lags are learned; the others are judged."""
 LOOKS = tuple(range(8 * 60 + 15, 18 * 60, 30))
-REPLICATIONS = 200
 BINS = 10
 WORLD_CASES = 3_000
 
@@ -58,7 +56,7 @@ def figures(seed: int) -> list[Figure]:
     told = np.array([each for room, stamps in judged for each in _already_left(room, stamps, lags[1])])
     left, said = told[:, 0], told[:, 1]
     never = float(np.mean(left**2))
-    ends = np.array([each for room, stamps in judged for each in _room_ends(room, stamps, lags, rng)])
+    ends = np.array(list(_room_ends(judged, lags, seed)))
     late, perfect = np.abs(ends[:, :2] - ends[:, 2:]).mean(axis=0)
     caught = _contradictions(rng)
     return [
@@ -87,8 +85,6 @@ def _lags(seen: Iterable[list[Stamps]]) -> tuple[float, float]:
     cases = [case for room in seen for case in room]
     entries = mean_lag_min(case.entry.recorded - case.entry.told for case in cases)
     exits = mean_lag_min(case.exit.recorded - case.exit.told for case in cases)
-    assert entries is not None
-    assert exits is not None
     return entries, exits
 
 
@@ -126,44 +122,31 @@ def _calibration_error(said: Floats, happened: Floats) -> float:
 
 
 def _room_ends(
-    room: RoomDay, stamps: Sequence[Stamps], lags: tuple[float, float], rng: np.random.Generator
-) -> Iterator[tuple[float, float, float, float]]:
-    """Median ends by late and by perfect stamps, and twice the true one, at the looks before it."""
-    for now in LOOKS:
-        if now >= room.ends:
-            return
-        seed = int(rng.integers(2**32))
-        late = _median_end(room, _as_recorded(stamps, now), now, lags=lags, floor=-np.inf, seed=seed)
-        perfect = _median_end(room, as_it_is(room, now), now, lags=(0.0, 0.0), floor=now, seed=seed)
-        yield late, perfect, room.ends, room.ends
+    judged: Sequence[tuple[RoomDay, list[Stamps]]], lags: tuple[float, float], seed: int
+) -> Iterator[tuple[float, float, float]]:
+    """Median ends by the simulator from late and from perfect stamps, and the true one, at the looks before it."""
+    days: dict[int, list[tuple[RoomDay, list[Stamps]]]] = {}
+    for room, stamps in judged:
+        days.setdefault(room.day, []).append((room, stamps))
+    learned = ((Milestone.PATIENT_OUT_OF_ROOM, lags[1]),)
+    for day, rooms in days.items():
+        for now in LOOKS[::5]:
+            alive = [(room, stamps) for room, stamps in rooms if now < room.ends]
+            if not alive:
+                continue
+            late = _medians([(room, _as_recorded(stamps, now)) for room, stamps in alive], now, seed + day, learned)
+            perfect = _medians([(room, as_it_is(room, now)) for room, _ in alive], now, seed + day)
+            yield from zip(late, perfect, (room.ends for room, _ in alive), strict=True)
 
 
-def _median_end(
-    room: RoomDay, known: Sequence[Known], now: float, *, lags: tuple[float, float], floor: float, seed: int
-) -> float:
-    """By the twin's laws, each end drawn as recorded or not: the same random numbers for both kinds of stamps."""
-    entry_lag, exit_lag = lags
-    turnover = stage_law(STAGE_LAWS, Stage.TURNOVER, CareSetting.UNKNOWN).law
-    start = stage_law(STAGE_LAWS, Stage.START_DELAY, CareSetting.UNKNOWN)
-
-    def u(key: str) -> Floats:
-        return np.random.default_rng([seed, *key.encode()]).random(REPLICATIONS)
-
-    def since(instant: float | None) -> float:
-        return 0.0 if instant is None else max(now - instant, 0.0)
-
-    ends = chain_end(
-        room,
-        known,
-        stay=lambda case, entered: _end(case, since(entered), exit_lag).ppf(u(case.key)),
-        turnover=lambda case, left: UnrecordedEnd(turnover, since(left), entry_lag).ppf(u(f"turnover {case.key}")),
-        delay=lambda case: (
-            start.origin_min
-            + UnrecordedEnd(start.law, since(case.planned + start.origin_min), entry_lag).ppf(u(f"start {case.key}"))
-        ),
-        floor=floor,
-    )
-    return float(np.median(np.maximum(ends, now)))
+def _medians(
+    rooms: Sequence[tuple[RoomDay, Sequence[Known]]],
+    now: float,
+    seed: int,
+    lags_min: tuple[tuple[Milestone, float], ...] = (),
+) -> list[float]:
+    futures = simulate(scenario_at(rooms, now, seed=seed, lags_min=lags_min))
+    return [now + max(float(np.median(futures.room_last_out[room.key])) / 60, 0.0) for room, _ in rooms]
 
 
 def _told(rng: np.random.Generator) -> list[float]:

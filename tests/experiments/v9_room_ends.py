@@ -1,27 +1,30 @@
 """V9: when rooms end, told at 9, 12 and 15 h of 60 days by the simulator, against the bookings."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import numpy as np
 
 from tests.experiments import Figure
-from tests.experiments.room_days import BOOKED_TURNOVER, Listed, Lists, RoomDay, as_it_is, chain_end, room_days
+from tests.experiments.room_days import (
+    BOOKED_TURNOVER,
+    Listed,
+    Lists,
+    RoomDay,
+    as_it_is,
+    chain_end,
+    instant,
+    room_days,
+    scenario_at,
+)
 from twin.durations.closed_form import Floats
 from twin.durations.distribution import LogT
 from twin.durations.stages import STAGE_LAWS, stage_law
 from twin.simulation.replications import simulate
-from twin.simulation.scenario import CaseInput, RoomInput, Scenario
-from twin.site import SimulationOptions
-from twin.vocabulary import CareSetting, Milestone, Stage
+from twin.vocabulary import CareSetting, Stage
 
 HOURS = (9, 12, 15)
-REPLICATIONS, BASELINE_REPLICATIONS = 100, 400
-MIDNIGHT = datetime(2026, 11, 2, tzinfo=UTC)
-ARRIVES_BEFORE = 60.0
-STAMPED = (Milestone.PATIENT_IN_FACILITY, Milestone.PATIENT_IN_ROOM, Milestone.PATIENT_OUT_OF_ROOM)
-UNRECORDED = tuple(milestone for milestone in Milestone if milestone not in STAMPED)
+BASELINE_REPLICATIONS = 400
 
 
 class Look(NamedTuple):
@@ -57,51 +60,22 @@ def _looks(lists: Lists, seed: int) -> Iterator[Look]:
         for hour in HOURS:
             now = 60.0 * hour
             alive = [room for room in rooms if room.ends > now]
-            futures = simulate(_scenario(alive, now, seed=seed + day)) if alive else None
+            futures = (
+                simulate(scenario_at([(room, as_it_is(room, now)) for room in alive], now, seed=seed + day))
+                if alive
+                else None
+            )
             for room in alive:
                 assert futures is not None
                 ends = futures.room_last_out[room.key]
                 low, _, high = futures.quantiles(ends)
                 yield Look(
                     late=room.ends > room.block_end,
-                    twin=futures.probability_after(ends, _at(room.block_end)),
+                    twin=futures.probability_after(ends, instant(room.block_end)),
                     booked=float(_booked_end(room, now) > room.block_end),
                     error_law=float(np.mean(_error_law_end(room, now, lists.ratios, rng) > room.block_end)),
                     inside=low <= 60 * (room.ends - now) <= high,
                 )
-
-
-def _scenario(rooms: list[RoomDay], now: float, *, seed: int) -> Scenario:
-    return Scenario(
-        now=_at(now),
-        cases=tuple(_input(room, case, rank, now) for room in rooms for rank, case in enumerate(room.cases)),
-        rooms=tuple(RoomInput(room.key, _last_out(room, now)) for room in rooms),
-        options=SimulationOptions(replications=REPLICATIONS, seed=seed),
-        unrecorded=UNRECORDED,
-    )
-
-
-def _input(room: RoomDay, case: Listed, rank: int, now: float) -> CaseInput:
-    instants = zip(STAMPED, (case.planned - ARRIVES_BEFORE, case.entered, case.left), strict=True)
-    return CaseInput(
-        key=case.key,
-        room=room.key,
-        planned_in=_at(case.planned),
-        planned_out=_at(case.planned + case.booked_min),
-        setting=CareSetting.UNKNOWN,
-        room_time=case.law,
-        surgical_time=case.law,
-        reached=tuple((milestone, _at(instant)) for milestone, instant in instants if instant <= now),
-        list_rank=rank,
-    )
-
-
-def _last_out(room: RoomDay, now: float) -> datetime | None:
-    return max((_at(case.left) for case in room.cases if case.left <= now), default=None)
-
-
-def _at(minutes: float) -> datetime:
-    return MIDNIGHT + timedelta(minutes=minutes)
 
 
 def _booked_end(room: RoomDay, now: float) -> float:

@@ -217,6 +217,18 @@ async def test_case_says_why() -> None:
     assert "booked" in said[1]
 
 
+async def test_case_may_have_left_already() -> None:
+    """Of a case in its room only: one that is out is out."""
+    shown = snapshot()
+    doubted = {
+        case: replace(timeline, left_already=0.25, check_stamp=True) for case, timeline in shown.timelines.items()
+    }
+    program = ShownProgram(replace(shown, timelines=doubted))
+    told = [await _json(f"/cases/{_id(name)}", program) for name in ("a2", "a3")]
+    said = [(case["left_already"], case["check_stamp"]) for case in told if isinstance(case, dict)]
+    assert said == [(0.25, True), (None, False)]
+
+
 async def test_stamp_of_the_future_is_set_aside() -> None:
     early = visit("m3", "s1", clock("10:05"), clock("19:00"), booked="a3")
     told = [*[fact for fact in morning() if fact.key.id != "m2"], early]

@@ -210,3 +210,48 @@ def test_numbers_behind_the_sentence() -> None:
     assert why.weight_of_booking == pytest.approx(3 / why.weight)
     assert (why.pair_cases, why.procedure_cases, why.specialty_cases) == (12, 12, 12)
     assert why.pair_typical_min == pytest.approx(112)
+
+
+def _urgent_site(seed: int, count: int, ratio: float) -> list[FinishedCase]:
+    """One in five is urgent; its ln minutes vary `ratio` times as much, around the same mean."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for number in range(count):
+        urgent = rng.random() < 0.2
+        y = 4.5 + 0.2 * rng.standard_normal() * (ratio if urgent else 1.0)
+        told = (("urgency", "urgent" if urgent else "elective"),)
+        features = CaseFeatures(f"p{number % 5}", "s", "g", None, told)
+        made.append(FinishedCase(features, math.exp(y), START + timedelta(hours=number)))
+    return made
+
+
+def _scale_of(model: DurationModel, urgency: str) -> float:
+    return model.predict(CaseFeatures("p1", "s", "g", None, (("urgency", urgency),))).distribution.scale
+
+
+@pytest.mark.parametrize("ratio", [1.0, 2.0])
+def test_width_follows_a_characteristic(ratio: float) -> None:
+    batch = Batch.of(_urgent_site(4, 2500, ratio))
+    model = replay(estimated(DurationModel(), batch), batch).model
+    assert _scale_of(model, "urgent") / _scale_of(model, "elective") == pytest.approx(ratio, rel=0.12)
+    assert model_of(json.loads(json.dumps(values_of(model)))) == model
+
+
+def test_few_cases_widen_little() -> None:
+    batch = Batch.of(_urgent_site(4, 60, 2.0))
+    model = replay(estimated(DurationModel(), batch), batch).model
+    assert _scale_of(model, "urgent") == pytest.approx(_scale_of(model, "elective"))
+
+
+def test_first_booking_of_a_procedure_is_trusted_less() -> None:
+    """Once bookings are known to err: with nothing known the band is that of the noise alone."""
+    known = [FinishedCase(CaseFeatures("p", "s", "g", 60.0), 60.0) for _ in range(30)]
+    booked, unbooked = CaseFeatures("new", "s", "g", 60.0), CaseFeatures("new", "s", "g")
+    blank = DurationModel()
+    plain = replace(blank, constants=replace(blank.constants, unseen=1.0))
+    ratios = []
+    for features in (booked, unbooked):
+        wide, narrow = blank.learn_all(known).predict(features), plain.learn_all(known).predict(features)
+        ratios.append((wide.s / narrow.s) ** 2)
+    assert ratios == pytest.approx([1 + 0.25 * 30 / 40, 1])
+    assert blank.predict(booked) == plain.predict(booked)

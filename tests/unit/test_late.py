@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twin.durations.distribution import LogT
-from twin.durations.late import UnrecordedEnd, mean_lag_min
+from twin.durations.late import LONGEST_LAG_MIN, UnrecordedEnd, mean_lag_min
 from twin.errors import SettingsError
 
 LAW = LogT(math.log(90), 0.3)
@@ -64,10 +64,24 @@ def test_worth_a_check_past_three_p90() -> None:
     assert UnrecordedEnd(LAW, 3.1 * p90, 12).worth_a_check
 
 
-def test_lag_learned_without_other_days_entries() -> None:
-    assert mean_lag_min([10, 14, -3, 1440]) == pytest.approx(7)
-    assert mean_lag_min([1440]) is None
-    assert mean_lag_min([-5, 1]) == 0
+def test_lags_start_from_prompt_stamps() -> None:
+    assert mean_lag_min([12.0] * 20) == pytest.approx(8)
+    assert mean_lag_min([12.0] * 1000) == pytest.approx(12, abs=0.2)
+    assert mean_lag_min([12.0] * 19) == 0
+    assert mean_lag_min([-5, 1] * 20) == 0
+
+
+def test_other_days_entries_are_no_lags() -> None:
+    assert mean_lag_min([*[12.0] * 100, *[1440.0] * 20]) == mean_lag_min([12.0] * 100)
+
+
+def test_batches_teach_no_lag() -> None:
+    assert mean_lag_min([float(minutes) for minutes in range(30, 480, 5)]) == 0
+
+
+@given(st.lists(st.floats(-2000, 2000), max_size=60))
+def test_lags_are_never_longer_than_a_lag_can_be(lags: list[float]) -> None:
+    assert 0 <= mean_lag_min(lags) < LONGEST_LAG_MIN
 
 
 @pytest.mark.parametrize(("elapsed", "lag"), [(-1, 5), (math.nan, 5), (30, -1), (30, math.inf)])

@@ -8,7 +8,7 @@ import pytest
 
 from tests.journals import NOW, SERVER
 from twin.facts import AppointmentFact, Deleted, Fact, Stamp, VersionKey
-from twin.projections.ledger import CAME_BACK, Ledger, brought_back, fold, order, unjoined, went_back
+from twin.projections.ledger import CAME_BACK, Ledger, brought_back, first_told, fold, order, unjoined, went_back
 from twin.vocabulary import Milestone, Provenance
 
 ARRIVED = (Stamp(Milestone.PATIENT_IN_FACILITY, None, Provenance.DERIVED),)
@@ -18,7 +18,7 @@ A = "Appointment/a"
 def version(name: str, after_s: float = 0.0, *, content: str = "c", **booked: Any) -> Fact:
     at: datetime = NOW + timedelta(seconds=after_s)
     key = VersionKey(SERVER, "Appointment", "a", name, at)
-    return Fact(key, content, AppointmentFact("arrived", **{"stamps": ARRIVED, **booked}))
+    return Fact(key, content, AppointmentFact(**{"status": "arrived", "stamps": ARRIVED, **booked}))
 
 
 def joined(known: list[Fact], *seen: Fact) -> bool:
@@ -98,3 +98,36 @@ def test_brought_back_is_the_newest(newest: Fact) -> None:
     assert (found.deleted, found.content.content_hash, found.newest.key.version_id) == (False, "old", "3")
     assert found.newest.findings == (CAME_BACK,)
     assert found.first_shown[Milestone.PATIENT_IN_FACILITY] == NOW
+
+
+LEFT = Stamp(Milestone.PATIENT_OUT_OF_ROOM, NOW - timedelta(minutes=12), Provenance.EXPLICIT, "Location/s1")
+
+
+def told_at(*versions: Fact, stamp: Stamp = LEFT) -> datetime | None:
+    return first_told(fold(Ledger(), versions).resources[A], stamp)
+
+
+def test_a_time_is_recorded_by_the_first_version_that_tells_it() -> None:
+    before, after = version("1"), version("2", 60, content="d", stamps=(LEFT,))
+    later = version("3", 900, content="e", stamps=(LEFT,), status="fulfilled")
+    assert told_at(before, after, later) == told_at(later, after, before) == NOW + timedelta(seconds=60)
+
+
+def test_a_correction_is_no_new_record() -> None:
+    after = version("2", 60, content="d", stamps=(LEFT,))
+    corrected = replace(LEFT, at=NOW - timedelta(minutes=10))
+    later = version("3", 900, content="e", stamps=(corrected,))
+    assert told_at(version("1"), after, later, stamp=corrected) == NOW + timedelta(seconds=60)
+
+
+def test_a_first_load_tells_no_lag() -> None:
+    assert told_at(version("7", 900, content="d", stamps=(LEFT,))) is None
+    assert (
+        told_at(version("7", 60, content="d", stamps=(LEFT,)), version("8", 900, content="e", stamps=(LEFT,))) is None
+    )
+
+
+@pytest.mark.parametrize("finding", ["no-last-updated", "no-version-id", CAME_BACK])
+def test_wrongly_dated_versions_tell_no_lag(finding: str) -> None:
+    wrong = replace(version("2", 60, content="d", stamps=(LEFT,)), findings=(finding,))
+    assert told_at(version("1"), wrong) is None

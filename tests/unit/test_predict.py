@@ -24,7 +24,7 @@ from twin.simulation.replications import simulate
 from twin.simulation.scenario import Scenario
 from twin.site import BlockTime, DurationOptions, MaterialOptions, SimulationOptions, SiteOptions
 from twin.timeline import PredictedRoomEnd, PredictedTimeline
-from twin.vocabulary import ROOM_MILESTONES, CaseStatus, Milestone, Provenance, Stage
+from twin.vocabulary import ROOM_MILESTONES, CareSetting, CaseStatus, Milestone, Provenance, Stage
 
 OPTIONS = SimulationOptions(replications=40)
 NEXT = booking("b", "10:00", "11:00", patient="p2")
@@ -334,3 +334,88 @@ def test_stages_as_the_hospital_takes_them() -> None:
     assert long[Stage.PACU] / usual[Stage.PACU] == pytest.approx(2 ** (40 / 60), rel=0.01)
     assert long[Stage.EMERGENCE] == default[Stage.EMERGENCE]
     assert few == default
+
+
+def late_day(lag_min: int, *, versions: bool = True) -> World:
+    """25 patients in a room one after the other, each exit entered `lag_min` late; the last one is in since 23:20."""
+    world = World(*(booking(f"c{n}", _clock(20 * n), _clock(20 * n + 15), patient=f"c{n}") for n in range(26)))
+    for n in range(25):
+        if versions:
+            world.put(_clock(20 * n), stay(f"e{n}", ("salle-1", _clock(20 * n), ""), booked=f"c{n}", patient=f"c{n}"))
+        done = stay(f"e{n}", ("salle-1", _clock(20 * n), _clock(20 * n + 10)), booked=f"c{n}", patient=f"c{n}")
+        world.put(_clock(20 * n + 10 + lag_min), done)
+    return world.put("23:20", stay("e25", ("salle-1", "23:20", ""), booked="c25", patient="c25"))
+
+
+def _clock(minutes: int) -> str:
+    return f"{8 + minutes // 60:02}:{minutes % 60:02}"
+
+
+def test_lags_are_learned_from_versions() -> None:
+    suite = late_day(9).suite("23:30")
+    assert learned(suite).lags_min[Milestone.PATIENT_OUT_OF_ROOM] == pytest.approx(9 * 25 / 35)
+    timeline = next(one for one in predicted(suite).values() if one.left_already is not None)
+    assert 0 < (timeline.left_already or 0) < 1
+    assert p50(timeline, Milestone.PATIENT_OUT_OF_ROOM) > suite.now
+
+
+def test_a_first_load_teaches_no_lags() -> None:
+    suite = late_day(9, versions=False).suite("23:30")
+    assert set(learned(suite).lags_min.values()) == {0.0}
+    assert all(timeline.left_already is None for timeline in predicted(suite).values())
+
+
+def stays_of(minutes: int, setting: CareSetting, cases: int = 40) -> dict[tuple[Stage, CareSetting], float]:
+    """Typical minutes where `cases` finished cases of a setting stayed so long in their unit, 15 min away."""
+    reached = (
+        _actual(Milestone.PATIENT_IN_ROOM, 20),
+        _actual(Milestone.PACU_DISCHARGE, 100),
+        _actual(Milestone.UNIT_ARRIVAL, 115),
+        _actual(Milestone.FACILITY_DISCHARGE, 115 + minutes),
+    )
+    case = PatientTwin("c", "s", CaseStatus.DONE, DAY, times=Times(reached), setting=setting)
+    laws = stage_laws_of([case] * cases)
+    return {(law.stage, law.settings[0]): law.law.median for law in laws}
+
+
+def test_stays_in_the_unit_by_care_setting() -> None:
+    """Also those over 24 hours; a day unit's stays teach nothing of the ward's."""
+    default = stays_of(60, CareSetting.AMBULATORY, cases=9)
+    day_unit, ward = (
+        next(law.settings[0] for law in STAGE_LAWS if law.stage is Stage.UNIT and setting in law.settings)
+        for setting in (CareSetting.AMBULATORY, CareSetting.INPATIENT)
+    )
+    long, days = stays_of(300, CareSetting.AMBULATORY), stays_of(5 * 1440, CareSetting.INPATIENT)
+    assert long[Stage.UNIT, day_unit] / default[Stage.UNIT, day_unit] == pytest.approx(2 ** (40 / 60), rel=0.01)
+    assert long[Stage.UNIT, ward] == default[Stage.UNIT, ward]
+    assert days[Stage.UNIT, ward] / default[Stage.UNIT, ward] == pytest.approx(2 ** (40 / 60), rel=0.01)
+    assert days[Stage.UNIT, day_unit] == default[Stage.UNIT, day_unit]
+    every = long.keys() - {(Stage.UNIT, day_unit)}
+    assert {stage for stage, _ in every if long[stage, _] != default[stage, _]} == {Stage.TO_UNIT}
+
+
+def starts(late_min: int, rooms: int = 30) -> float:
+    """Typical first entry after its booking, where each room's first patient entered so late, and the next later."""
+    laws = stage_laws_of(
+        PatientTwin(
+            f"c{room}-{rank}",
+            "s",
+            CaseStatus.DONE,
+            DAY,
+            room=f"Location/{room}",
+            planned_in=at("08:00") + timedelta(hours=rank),
+            times=Times((_actual(Milestone.PATIENT_IN_ROOM, 60 * rank + late_min * (1 + rank)),)),
+        )
+        for room in range(rooms)
+        for rank in range(2)
+    )
+    law = next(law for law in laws if law.stage is Stage.START_DELAY)
+    return law.law.median + law.origin_min
+
+
+def test_first_entries_as_late_as_they_are() -> None:
+    usual = starts(5)
+    assert usual == pytest.approx(5, abs=0.5)
+    assert 5 < starts(20) < 20
+    assert starts(20, rooms=9) == pytest.approx(usual, abs=0.5)
+    assert starts(300) == pytest.approx(usual, abs=0.5)

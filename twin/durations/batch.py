@@ -11,7 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.durations.case import CaseFeatures, FinishedCase
-from twin.durations.closed_form import MOST_HALF_LIVES, WINSOR_Z, Evidence, Floats, Law, grains_of, inflation, law_of
+from twin.durations.closed_form import (
+    MOST_HALF_LIVES,
+    WINSOR_Z,
+    Evidence,
+    Floats,
+    Law,
+    grains_of,
+    inflation,
+    law_of,
+    spread_of,
+)
 from twin.durations.model import (
     BIAS,
     DAY_S,
@@ -220,9 +230,9 @@ def _laws(
     missed = y - law.loc
     squares = grains_of(kept * (missed * missed / (1.0 + 1.0 / law.weight)))
     seen = sums[2].before(squares, sums[2].column("squares")) / weights
-    nu0, sigma0 = model.options.nu0, model.constants.sigma0
-    variance = (nu0 * (sigma0 * sigma0) + seen) / law.nu
-    return law._replace(variance=variance, spread=variance * (1.0 + 1.0 / law.weight)), values, squares
+    evidence = evidence._replace(procedure_squares=seen)
+    variance, spread = spread_of(evidence, model.options.nu0, law.weight, constants=model.constants)
+    return law._replace(variance=variance, spread=spread), values, squares
 
 
 def _weights(model: DurationModel, batch: Batch, learned: Mask) -> tuple[Floats, DurationModel]:

@@ -41,11 +41,19 @@ class Constants:
     kappa: float
     sigma0: float
     cases: int = 0
+    unseen: float = 1.0
+    """Variance of a booked case of a procedure never seen, relative to that of others."""
+    widths: tuple[float, ...] = ()
+    """By column of the regressors: what it adds to the logarithm of the variance."""
+
+    def width(self, x: Floats) -> float:
+        """Variance of a case with these regressors, relative to that of the site's mean case."""
+        return math.exp(float(x @ np.array(self.widths))) if self.widths else 1.0
 
     @classmethod
     def default(cls, options: DurationOptions) -> "Constants":
         """Those of the options."""
-        return cls(options.k_procedure, options.k_surgeon, options.kappa, options.sigma0)
+        return cls(options.k_procedure, options.k_surgeon, options.kappa, options.sigma0, unseen=options.unseen)
 
 
 class Evidence(NamedTuple, Generic[Number]):
@@ -94,8 +102,19 @@ def law_of(e: Evidence[Number], prior_loc: float, nu0: float, *, constants: Cons
     weight = e.pair_n + prior_weight + booked_weight
     loc = (e.pair_sum + prior_weight * procedure + booked_weight * (e.log_booked + bias)) / weight
     nu = nu0 + e.procedure_n
-    variance = (nu0 * (constants.sigma0 * constants.sigma0) + e.procedure_squares) / nu
-    return Law(loc, weight, nu, variance, variance * (1.0 + 1.0 / weight))
+    return Law(loc, weight, nu, *spread_of(e, nu0, weight, constants=constants))
+
+
+def spread_of(e: Evidence[Number], nu0: float, weight: Number, *, constants: Constants) -> tuple[Number, Number]:
+    """s² and the squared scale of a case.
+
+    Bookings err by procedure, and that of one never seen is not corrected yet: its s² is wider, as far as the site's
+    bookings are known to err at all.
+    """
+    first = (e.procedure_n == 0) * e.booked
+    widened = 1.0 + first * (constants.unseen - 1.0) * (e.bias_n / (e.bias_n + BIAS_WEIGHT))
+    variance = widened * (nu0 * (constants.sigma0 * constants.sigma0) + e.procedure_squares) / (nu0 + e.procedure_n)
+    return variance, variance * (1.0 + 1.0 / weight)
 
 
 def grains(value: float) -> float:

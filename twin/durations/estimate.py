@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 from scipy import special
 
-from twin.durations.batch import Batch, Mask, replay
+from twin.durations.batch import Batch, Mask, Replay, replay
 from twin.durations.closed_form import Constants, Floats, Law
 from twin.durations.model import DurationModel
 from twin.durations.regressors import Regressors, columns_of
@@ -17,6 +17,11 @@ LEAST_CASES = 500
 SCORED_DAYS = 365.0
 GRID = tuple(product((0.25, 0.5, 1.0, 2.0), (1.0, 3.0, 6.0, 12.0), (1.0, 3.0, 6.0, 12.0)))
 """(k_p, k_s, κ)."""
+UNSEEN_WEIGHT = 50.0
+"""Cases' worth of information in the default of `unseen` (guess)."""
+WIDTH_SD = 0.3
+"""Prior sd of what a column adds to the log variance (guess)."""
+_SCORING_STEPS = 8
 _MOST_CASES = 20_000
 """Newest cases that the grid is tried on."""
 
@@ -36,7 +41,43 @@ def estimated(model: DurationModel, batch: Batch, *, gaps: bool = False) -> Dura
         constants = _best(replace(blank, regressors=Regressors()), _newest(unshifted), constants)
         tuned = replay(blank.with_constants(constants), batch).model
         constants = replace(constants, sigma0=tuned.estimated_sigma0())
+        told = replay(blank.with_constants(constants), batch)
+        constants = replace(
+            constants, unseen=_unseen(batch, told, constants.unseen), widths=_widths(batch, told, blank.regressors)
+        )
     return blank.with_constants(constants)
+
+
+def _unseen(batch: Batch, told: Replay, before: float) -> float:
+    """How much wider the first cases of procedures are: a step of EM for the scale of a t, from what is said before.
+
+    E[(ν + 1)z²/(ν + z²)] = 1 where the scale is right; a wild case counts at most ν + 1.
+    """
+    codes = batch.levels.procedure.codes
+    first = np.unique(codes, return_index=True)[1]
+    first = first[(codes[first] >= 0) & (batch.booked[first] > 0)]
+    z2 = (batch.y[first] - told.law.loc[first]) ** 2 / told.law.spread[first]
+    weighed = (told.law.nu[first] + 1.0) * z2 / (told.law.nu[first] + z2)
+    return before * float(UNSEEN_WEIGHT + weighed.sum()) / (UNSEEN_WEIGHT + len(first))
+
+
+def _widths(batch: Batch, told: Replay, regressors: Regressors) -> tuple[float, ...]:
+    """What each column adds to the log variance, from what is said before: Fisher scoring of the t, shrunk to 0.
+
+    Gradient ½Σx(w z² - 1) - δ/τ², information ½Σxx'ν/(ν + 3) + I/τ² (Lange, Little and Taylor 1989).
+    """
+    if not regressors.columns:
+        return ()
+    x = np.array([regressors.encoded(case.features.covariates) for case in batch.cases])
+    nu, z2 = told.law.nu, (batch.y - told.law.loc) ** 2 / told.law.spread
+    prior = np.eye(x.shape[1]) / WIDTH_SD**2
+    information = (x * (nu / (nu + 3.0) / 2)[:, None]).T @ x + prior
+    widths = np.zeros(x.shape[1])
+    for _ in range(_SCORING_STEPS):
+        own = z2 * np.exp(-x @ widths)
+        score = x.T @ ((nu + 1.0) * own / (nu + own) - 1.0) / 2 - widths @ prior
+        widths = widths + np.linalg.solve(information, score)
+    return tuple(widths.tolist())
 
 
 def log_scores(y: Floats, law: Law[Floats]) -> Floats:

@@ -7,7 +7,6 @@ as exponential. Where it has ended, the end has the density f(x)·e^(-(t-x)/m) o
 """
 
 import math
-import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,20 +17,30 @@ from numpy.typing import ArrayLike
 from twin.durations.distribution import Floats, LogT
 from twin.errors import SettingsError
 
-LONGEST_LAG_MIN = 240.0
-"""What is entered later, or that much too early, is another day's work and no lag (guess)."""
+LONGEST_LAG_MIN = 120.0
+"""What is entered later, or that much too early, was not entered beside the patient: it is no lag (guess)."""
+LEAST_LAGS = 20
+"""Of fewer stamps nothing is said."""
+_PROMPT_STAMPS = 10
+"""Cases' worth of information in `stamps are prompt`, where the learning starts (guess)."""
+_LATE_SHARE = 0.2
+"""With more of them entered that late, stamps are entered in batches: that one is missing then tells nothing."""
 _CELLS = 512
 _SECOND_MIN = 1 / 60
 _CHECK_P90S = 3.0
 
 
-def mean_lag_min(lags_min: Iterable[float]) -> float | None:
-    """m of one kind of stamp, from recorded - occurred; None where none is known.
+def mean_lag_min(lags_min: Iterable[float]) -> float:
+    """m of one kind of stamp from recorded - occurred, pulled towards 0 (prompt) as by 10 prompt stamps.
 
-    A negative lag is a wrong time as often as one too long, so that the mean takes both.
+    0 where they are fewer than 20, or entered in batches. A negative lag is a wrong time as often as one too long, so
+    that the mean takes both.
     """
-    known = [lag for lag in lags_min if abs(lag) <= LONGEST_LAG_MIN]
-    return max(statistics.fmean(known), 0.0) if known else None
+    lags = list(lags_min)
+    known = [lag for lag in lags if abs(lag) <= LONGEST_LAG_MIN]
+    if len(known) < LEAST_LAGS or len(lags) - len(known) > _LATE_SHARE * len(lags):
+        return 0.0
+    return max(math.fsum(known) / (len(known) + _PROMPT_STAMPS), 0.0)
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,8 @@ class UnrecordedEnd:
     @cached_property
     def probability(self) -> float:
         """P(ended but not recorded)."""
+        if self.lag_min == 0:
+            return 0.0
         ended, running = float(self._ended[1][-1]), float(self.law.sf(self._elapsed))
         return ended / (ended + running) if ended > 0 else 0.0
 
@@ -56,6 +67,10 @@ class UnrecordedEnd:
     def worth_a_check(self) -> bool:
         """True after 3 x P90: a person should look at the stamp."""
         return self.elapsed_min > _CHECK_P90S * float(self.law.ppf(0.9))
+
+    def ages_min(self, p: ArrayLike) -> Floats:
+        """Minutes since the end, given that it has ended, not passed with probability 1 - p."""
+        return np.asarray(self._elapsed - self.ppf(np.asarray(p, dtype=np.float64) * self.probability))
 
     def ppf(self, p: ArrayLike) -> Floats:
         """Minutes from the start to the end, not passed with probability p: one uniform draws the branch and the end.

@@ -114,8 +114,12 @@ class DurationModel:
 
     def law(self, features: CaseFeatures, at: datetime | None = None) -> tuple[Law[float], float]:
         """The numbers of `predict`, and what the regressors add to loc."""
-        law, shift = self._law(features, self._inflation(at)), self.regressors.shift(features.covariates)
-        return law._replace(loc=law.loc + shift), shift
+        law = self._law(features, self._inflation(at))
+        if not self.regressors.columns:
+            return law, 0.0
+        x = self.regressors.encoded(features.covariates)
+        shift = self.regressors.shift_of(x)
+        return _widened(law._replace(loc=law.loc + shift), self.constants.width(x)), shift
 
     def learn(self, features: CaseFeatures, actual_min: float, at: datetime | None = None) -> "DurationModel":
         """The model after one more finished case."""
@@ -158,11 +162,18 @@ class DurationModel:
         law = self._law(case.features, weight)
         x = self.regressors.encoded(case.features.covariates)
         shift = self.regressors.shift_of(x)
-        law = law._replace(loc=law.loc + shift)
+        width = self.constants.width(x)
+        law = _widened(law._replace(loc=law.loc + shift), width)
         reach = WINSOR_Z * math.sqrt(law.spread)
         y = min(max(math.log(case.actual_min), law.loc - reach), law.loc + reach)
         regressors = self.regressors.updated(x, y - law.loc, law.spread)
-        _add(self.tallies, case.features, y - regressors.shift_of(x), weight=weight, squares=_scored(y - law.loc, law))
+        _add(
+            self.tallies,
+            case.features,
+            y - regressors.shift_of(x),
+            weight=weight,
+            squares=_scored(y - law.loc, law) / width,
+        )
         if regressors is self.regressors and first_at is self.first_at and last_at is self.last_at:
             return Step(law, shift, self)
         return Step(law, shift, replace(self, regressors=regressors, first_at=first_at, last_at=last_at))
@@ -190,6 +201,10 @@ class Step(NamedTuple):
     law: Law[float]
     shift: float
     model: DurationModel
+
+
+def _widened(law: Law[float], width: float) -> Law[float]:
+    return law._replace(variance=law.variance * width, spread=law.spread * width)
 
 
 def _scored(error: float, law: Law[float]) -> float:

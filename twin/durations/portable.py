@@ -67,7 +67,7 @@ def _model(values: Mapping[str, Any]) -> DurationModel:
             tuple(key): Tally(float(n), float(total), float(ss), int(cases))
             for key, n, total, ss, cases in values["tallies"]
         },
-        Constants(**values["constants"]),
+        Constants(**{**values["constants"], "widths": tuple(values["constants"].get("widths", ()))}),
         regressors,
         _instant(values["first_at"]),
         _instant(values["last_at"]),

@@ -29,6 +29,9 @@ _LEAST_STAGES = 10
 _LEAST_MIN, _MOST_MIN = 0.5, 24 * 60.0
 """A shorter stage is two stamps made at once, a longer one a stamp forgotten."""
 
+_LATEST_START_MIN = 120.0
+"""A first entry later than this after its origin is a list that was moved (guess)."""
+
 _INDUCED = (Milestone.PATIENT_IN_ROOM, Milestone.INCISION, (Stage.INDUCTION, Stage.LEAD_IN))
 _RECOVERED = (Milestone.PACU_ARRIVAL, Milestone.PACU_DISCHARGE, (Stage.PACU, Stage.PACU_BOARDING))
 _Stretch = tuple[Milestone, Milestone, tuple[Stage, ...]]
@@ -39,6 +42,8 @@ _STRETCHES: dict[Stage, tuple[_Stretch, ...]] = {
     Stage.EMERGENCE: ((Milestone.PROCEDURE_FINISH, Milestone.PATIENT_OUT_OF_ROOM, (Stage.EMERGENCE,)),),
     Stage.PACU: ((Milestone.PACU_ARRIVAL, Milestone.PACU_READY, (Stage.PACU,)), _RECOVERED),
     Stage.PACU_BOARDING: ((Milestone.PACU_READY, Milestone.PACU_DISCHARGE, (Stage.PACU_BOARDING,)), _RECOVERED),
+    Stage.TRANSPORT: ((Milestone.PATIENT_SENT_FOR, Milestone.PATIENT_IN_HOLDING, (Stage.TRANSPORT,)),),
+    Stage.TO_UNIT: ((Milestone.PACU_DISCHARGE, Milestone.UNIT_ARRIVAL, (Stage.TO_UNIT,)),),
 }
 """Where a stage is seen: between which stamps, and what else lies between them; the finest first."""
 
@@ -74,8 +79,11 @@ def stage_laws_of(twins: Iterable[PatientTwin]) -> tuple[StageLaw, ...]:
     """
     done = [twin for twin in twins if twin.status is CaseStatus.DONE]
     told = {stage: _log_ratio(done, stretches) for stage, stretches in _STRETCHES.items()}
+    started = _shrunk([math.log(minutes / _usual_min((Stage.START_DELAY,))) for minutes in _starts_min(done)])
+    told[Stage.START_DELAY] = started or 0.0
     return tuple(
-        replace(each, law=replace(each.law, loc=each.law.loc + told.get(each.stage, 0.0))) for each in STAGE_LAWS
+        replace(law, law=replace(law.law, loc=law.law.loc + (_unit_ratio(done, law) or told.get(law.stage, 0.0))))
+        for law in STAGE_LAWS
     )
 
 
@@ -83,9 +91,45 @@ def _log_ratio(done: Sequence[PatientTwin], stretches: Sequence[_Stretch]) -> fl
     for first, last, stages in stretches:
         usual = _usual_min(stages)
         ratios = [math.log(minutes / usual) for twin in done if (minutes := _minutes(twin, first, last)) is not None]
-        if len(ratios) >= _LEAST_STAGES:
-            return statistics.median(ratios) * len(ratios) / (len(ratios) + _PRIOR_STAGES)
+        if (told := _shrunk(ratios)) is not None:
+            return told
     return 0.0
+
+
+def _shrunk(log_ratios: Sequence[float]) -> float | None:
+    """Their median, pulled to 0 as by 20 cases; None of too few."""
+    n = len(log_ratios)
+    return statistics.median(log_ratios) * n / (n + _PRIOR_STAGES) if n >= _LEAST_STAGES else None
+
+
+def _unit_ratio(done: Sequence[PatientTwin], law: StageLaw) -> float | None:
+    """Of the stay in the unit, for the care settings of its law: a day unit's and a ward's don't mix."""
+    if law.stage is not Stage.UNIT:
+        return None
+    first, last = Milestone.UNIT_ARRIVAL, Milestone.FACILITY_DISCHARGE
+    mine = [twin for twin in done if twin.setting in law.settings]
+    stays = [_minutes(twin, first, last, most_min=law.law.upper_min) for twin in mine]
+    return _shrunk([math.log(minutes / law.law.median) for minutes in stays if minutes is not None])
+
+
+def _starts_min(done: Sequence[PatientTwin]) -> Iterator[float]:
+    """Minutes from the origin of the start delay to the first entry of each room and day, where both are known.
+
+    One that enters before the origin counts as at it; one hours late was moved, not late.
+    """
+    firsts: dict[tuple[str, date], PatientTwin] = {}
+    for twin in done:
+        if twin.room and twin.entered and twin.planned_in:
+            known = firsts.get((twin.room, twin.day))
+            if known is None or (known.entered and twin.entered < known.entered):
+                firsts[twin.room, twin.day] = twin
+    origin = stage_law(STAGE_LAWS, Stage.START_DELAY, CareSetting.UNKNOWN).origin_min
+    for twin in firsts.values():
+        entry = twin.times.get(Milestone.PATIENT_IN_ROOM)
+        if entry and twin.planned_in and entry == twin.entered:
+            minutes = minutes_between(twin.planned_in, entry) - origin
+            if minutes <= _LATEST_START_MIN:
+                yield max(minutes, _LEAST_MIN)
 
 
 @cache
@@ -99,13 +143,13 @@ def _usual_min(stages: tuple[Stage, ...]) -> float:
     return float(np.median(total))
 
 
-def _minutes(twin: PatientTwin, first: Milestone, last: Milestone) -> float | None:
+def _minutes(twin: PatientTwin, first: Milestone, last: Milestone, *, most_min: float = _MOST_MIN) -> float | None:
     times = {actual.milestone: actual for actual in twin.times.reached}
     start, end = times.get(first), times.get(last)
     if start is None or end is None or Provenance.ESTIMATED in (start.provenance, end.provenance):
         return None
     minutes = minutes_between(start.at, end.at)
-    return minutes if _LEAST_MIN <= minutes <= _MOST_MIN else None
+    return minutes if _LEAST_MIN <= minutes <= most_min else None
 
 
 def unrecorded_by(twins: Iterable[PatientTwin]) -> tuple[Milestone, ...]:

@@ -1,12 +1,13 @@
 """The duration models of the live twin: all finished cases of before, then those of these days, on the bookings."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 from twin.durations.booked import booked_room_min, booked_surgical_min
 from twin.durations.case import CaseFeatures, FinishedCase
 from twin.durations.explain import explain
+from twin.durations.late import mean_lag_min
 from twin.durations.model import DurationModel
 from twin.durations.stages import STAGE_LAWS, StageLaw
 from twin.durations.start import Start
@@ -15,12 +16,17 @@ from twin.facts import Concept
 from twin.prediction.habits import stage_laws_of
 from twin.prediction.recovery import NO_STAYS, Stays, stays_of
 from twin.projections.patient_twin import PatientTwin
+from twin.projections.stamps import LAGGED
 from twin.site import DurationOptions
 from twin.timebase import minutes_between
 from twin.vocabulary import CaseStatus, Milestone, Provenance
 
 PLAUSIBLE_MIN = (5.0, 24 * 60.0)
 """Shorter or longer room times are stamps, not cases."""
+
+NEWEST_LAGS = 1_000
+"""Stamps of a kind whose lags are kept: habits of entering change (guess)."""
+NO_LAGS: Mapping[Milestone, tuple[float, ...]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,8 @@ class Models:
     stays: Stays = NO_STAYS
     """What moves the recovery room and the unit."""
     start: Start | None = None
+    lags_min: Mapping[Milestone, float] = field(default_factory=dict)
+    """Mean minutes from a milestone to its record, of `LAGGED`."""
 
     def features(self, twin: PatientTwin) -> CaseFeatures:
         """What is known of a case before it is done, booked minutes as room time."""
@@ -53,6 +61,8 @@ class History:
     laws: tuple[StageLaw, ...] = STAGE_LAWS
     """Of the stages."""
     stays: Stays = NO_STAYS
+    lags: Mapping[Milestone, tuple[float, ...]] = field(default_factory=dict)
+    """Of `LAGGED`: minutes from each of the newest stamps to its record."""
 
 
 def history_of(
@@ -71,6 +81,7 @@ def history_of(
         Watched.of_history(options, _acts_of(booked), _surgical_cases(done, options)),
         laws,
         stays_of(done, laws, options.scales),
+        _lags(done),
     )
 
 
@@ -97,13 +108,25 @@ def models_of(
     learned = history.room if history else Watched(start.model) if start else None
     room = _start(learned, booked, options)
     surgical = _start(history.surgical if history else None, _acts_of(booked), options)
+    lags = {each: mean_lag_min(mine) for each, mine in _lags(done, history.lags if history else NO_LAGS).items()}
     return Models(
         room.after(_room_cases(done, options, start)),
         surgical.after(_surgical_cases(done, options)),
         options,
         history.stays if history else NO_STAYS,
         start,
+        lags,
     )
+
+
+def _lags(
+    done: Iterable[PatientTwin], known: Mapping[Milestone, tuple[float, ...]] = NO_LAGS
+) -> dict[Milestone, tuple[float, ...]]:
+    found = {milestone: [*known.get(milestone, ())] for milestone in LAGGED}
+    for actual in (actual for twin in done for actual in twin.times.reached):
+        if actual.lag_min is not None:
+            found[actual.milestone].append(actual.lag_min)
+    return {milestone: tuple(mine[-NEWEST_LAGS:]) for milestone, mine in found.items()}
 
 
 def _start(learned: Watched | None, booked: Sequence[float], options: DurationOptions) -> Watched:

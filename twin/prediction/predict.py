@@ -78,6 +78,7 @@ def scenario_of(
         laws=habits.laws,
         unrecorded=habits.unrecorded,
         resources=capacities.inputs(now),
+        lags_min=tuple(models.lags_min.items()) if today else (),
     )
 
 
@@ -165,6 +166,7 @@ def timelines_of(
             for milestone in Milestone
             if milestone in times and not twin.is_reached(milestone)
         )
+        doubt = futures.doubts.get(case_id)
         if stages:
             out[case_id] = PredictedTimeline(
                 generated_at=issue.at,
@@ -174,8 +176,15 @@ def timelines_of(
                 run=issue.run,
                 based_on=twin.his_versions,
                 stages=stages,
+                left_already=_share(doubt.probability) if doubt else None,
+                check_stamp=doubt is not None and doubt.check,
             )
     return out
+
+
+def _share(probability: float) -> float | None:
+    """A probability as it is told: with two decimals, none where that is nothing."""
+    return round(probability, 2) or None
 
 
 def _stage(milestone: Milestone, futures: Futures, seconds: Seconds, issue: Issue, zone: ZoneInfo) -> PredictedStage:
@@ -211,7 +220,7 @@ def _room_ends(
         if not any(suite.cases[case].status in _OPEN for case in mine):
             continue
         seconds = futures.last_out(mine)
-        p50, p10, p90 = _quantiles(futures, seconds, zone)
+        p50, p10, p90 = _quantiles(futures, np.maximum(seconds, 0), zone)
         yield PredictedRoomEnd(
             day=suite.day,
             session_start=block.start,

@@ -7,7 +7,7 @@ from operator import itemgetter
 from types import MappingProxyType
 from typing import TypeVar
 
-from twin.facts import Assertion, Deleted, Fact
+from twin.facts import Assertion, Deleted, Fact, Stamp
 from twin.vocabulary import Milestone, Provenance
 
 A = TypeVar("A", bound=Assertion)
@@ -152,6 +152,35 @@ def _joins(known: Resource | None, versions: set[str]) -> bool:
         return known is not None and versions <= {known.newest.key.version_id}
     new = {number for version in versions if (number := int(version)) > int(before)}
     return len(new) == max(new, default=int(before)) - int(before)
+
+
+_SAME_STAMP = timedelta(minutes=30)
+"""A time told within this of an earlier one corrects it; one further off belongs to another visit (guess)."""
+
+
+def first_told(resource: Resource, stamp: Stamp) -> datetime | None:
+    """Wall time of the version that first told a time, or one that it corrects.
+
+    None where no earlier version without it is known: what came by a first load or a bulk export does not tell when a
+    time was entered, only when the resource last changed. None too where the server dates its versions wrongly.
+    """
+    if stamp.at is None:
+        return None
+    versions = sorted(resource.first_of_content.values(), key=order)
+    told = next((number for number, fact in enumerate(versions) if _tells(fact, stamp, stamp.at)), 0)
+    if told == 0 or {*_NO_NAME, CAME_BACK} & {*versions[told].findings}:
+        return None
+    return versions[told].key.last_updated
+
+
+def _tells(fact: Fact, stamp: Stamp, at: datetime) -> bool:
+    return any(
+        other.milestone is stamp.milestone
+        and other.location == stamp.location
+        and other.at is not None
+        and abs(other.at - at) <= _SAME_STAMP
+        for other in getattr(fact.assertion, "stamps", ())
+    )
 
 
 def _content(resource: Resource) -> tuple[str, bool]:

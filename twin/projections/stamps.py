@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 
 from twin.facts import AppointmentFact, EncounterFact, ProcedureFact, Stamp
 from twin.projections.cases import Links
-from twin.projections.ledger import Ledger, Resource
+from twin.projections.ledger import Ledger, Resource, first_told
 from twin.projections.places import Places
-from twin.timebase import Clock
+from twin.timebase import Clock, minutes_between
 from twin.vocabulary import ROOM_MILESTONES, Milestone, PlaceKind, Provenance
 
 JITTER = timedelta(minutes=5)
@@ -16,6 +16,8 @@ JITTER = timedelta(minutes=5)
 
 _TRUST = {Provenance.EXPLICIT: 0, Provenance.DERIVED: 1, Provenance.ESTIMATED: 2}
 _LAST_COUNTS = frozenset({Milestone.PROCEDURE_FINISH, Milestone.PATIENT_OUT_OF_ROOM})
+LAGGED = (Milestone.PROCEDURE_FINISH, Milestone.PATIENT_OUT_OF_ROOM)
+"""Milestones of which it is told how late they are recorded."""
 _OPEN_ACT = frozenset({"in-progress", "on-hold"})
 _BEFORE_ROOM = frozenset({Milestone.PATIENT_IN_FACILITY, Milestone.PATIENT_SENT_FOR, Milestone.PATIENT_IN_HOLDING})
 _ACT = (
@@ -40,6 +42,8 @@ class Actual:
     source: str
     """`Type/id` that says it."""
     recorded_at: datetime
+    lag_min: float | None = None
+    """Minutes from the time to the version that first told it, of `LAGGED`; None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,14 @@ def _candidates(case: Links, ledger: Ledger, places: Places, *, clock: Clock, no
             at = stamp.at or min(now, clock.at(resource.first_shown[stamp.milestone]))
             if _belongs(stamp, at, milestone, own=own, places=places):
                 recorded = min(now, max(at, clock.at(resource.content.key.last_updated)))
-                yield Actual(milestone, at, provenance, ref, recorded)
+                yield Actual(milestone, at, provenance, ref, recorded, _lag_min(resource, stamp, milestone, clock))
+
+
+def _lag_min(resource: Resource, stamp: Stamp, milestone: Milestone, clock: Clock) -> float | None:
+    if stamp.at is None or milestone not in LAGGED:
+        return None
+    told = first_told(resource, stamp)
+    return None if told is None else minutes_between(stamp.at, clock.at(told))
 
 
 def _after_the_act(found: list[Actual]) -> list[Actual]:

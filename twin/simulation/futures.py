@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from twin.simulation.draws import Seconds
+from twin.simulation.exits import ExitDoubt, exit_doubt
 from twin.simulation.lists import Plan
 from twin.simulation.paths import CasePath
 from twin.simulation.result import NOT_DONE_S, Futures
@@ -32,13 +33,19 @@ def futures(plan: Plan, pathway: Pathway, instants: Seconds) -> Futures:
         {key: _times(path, plan, decided[key]) for key, path in plan.paths.items()},
         left={key: _left(path, plan, decided[key]) for key, path in plan.paths.items()},
         room_cases=room_cases,
+        doubts=_doubts(plan),
     )
+
+
+def _doubts(plan: Plan) -> dict[str, ExitDoubt]:
+    found = {case.key: exit_doubt(plan.scenario, case) for case in plan.scenario.cases}
+    return {key: doubt for key, doubt in found.items() if doubt is not None}
 
 
 def _left(path: CasePath, plan: Plan, decided: dict[Milestone, Seconds]) -> Seconds:
     """When the case is out of its room: the actual instant where it is."""
     if not path.out:
-        return decided[Milestone.PATIENT_OUT_OF_ROOM]
+        return np.where(path.since_left > 0, -path.since_left, decided[Milestone.PATIENT_OUT_OF_ROOM])
     after = list(Milestone)[Milestone.PATIENT_OUT_OF_ROOM.rank :]
     actual = path.case.reached_at(*after)
     return np.full_like(path.arrival, min(plan.scenario.seconds(actual), 0) if actual is not None else 0)
@@ -61,7 +68,10 @@ def _times(path: CasePath, plan: Plan, decided: dict[Milestone, Seconds]) -> dic
         for milestone, offset in path.in_room.items()
     }
     if not path.out:
-        instants[Milestone.PACU_ARRIVAL] = decided[Milestone.PATIENT_OUT_OF_ROOM]
+        # Told of a patient who is still inside, as time remaining is never 0; how likely that is stands beside it.
+        inside = path.in_room[Milestone.PROCEDURE_FINISH] + path.emergence
+        left = np.where(path.since_left > 0, inside, decided[Milestone.PATIENT_OUT_OF_ROOM])
+        instants |= {Milestone.PATIENT_OUT_OF_ROOM: left, Milestone.PACU_ARRIVAL: left}
     elif not case.passed(Milestone.PACU_ARRIVAL):
         instants[Milestone.PACU_ARRIVAL] = np.zeros_like(path.arrival)
     instants = {m: s for m, s in instants.items() if m not in _NO_PATIENT_TIMES and not case.passed(m)}

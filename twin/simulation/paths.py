@@ -14,6 +14,7 @@ import numpy as np
 from twin.durations.distribution import LogT
 from twin.durations.stages import stage_law
 from twin.simulation.draws import Key, Seconds, sample
+from twin.simulation.exits import since_left
 from twin.simulation.scenario import CaseInput, Scenario
 from twin.vocabulary import CareSetting, Milestone, Stage
 
@@ -48,6 +49,9 @@ class CasePath:
     """Since the patient left the room, or since now where that is past."""
     recovery: dict[Milestone, Seconds]
     """From the PACU on: since the patient left the room, or since now where that is past."""
+    since_left: Seconds
+    """Where the patient has left the room without a record: seconds since then; 0 where not. `turnover` and `recovery`
+    are then what is left of them now; `in_room` and `emergence` remain those of a patient who is still inside."""
 
     @property
     def waiting(self) -> bool:
@@ -80,6 +84,8 @@ def draw_path(scenario: Scenario, case: CaseInput, *, first: bool) -> CasePath:
     draws = _Draws(scenario, case)
     arrival = draws.arrival()
     in_room, emergence = _room(draws)
+    gone = since_left(scenario, case)
+    turnover = draws.stage(Stage.TURNOVER, Milestone.ROOM_CLEANUP_FINISH, Milestone.PATIENT_OUT_OF_ROOM)
     return CasePath(
         case=case,
         planned=None if case.planned_in is None else scenario.seconds(case.planned_in),
@@ -92,8 +98,9 @@ def draw_path(scenario: Scenario, case: CaseInput, *, first: bool) -> CasePath:
         earliest=draws.earliest(first=first),
         in_room=in_room,
         emergence=emergence,
-        turnover=draws.stage(Stage.TURNOVER, Milestone.ROOM_CLEANUP_FINISH, Milestone.PATIENT_OUT_OF_ROOM),
-        recovery=_recovery(draws),
+        turnover=np.maximum(turnover - gone, 0),
+        recovery={milestone: np.maximum(seconds - gone, 0) for milestone, seconds in _recovery(draws).items()},
+        since_left=gone,
     )
 
 

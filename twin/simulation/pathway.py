@@ -132,15 +132,15 @@ class _Day:
 
     def _operate(self, path: CasePath, task: TaskWriter, needs: dict[ResourceKind, list[int]], closing: int) -> None:
         """From wheels in to the room restored."""
-        self.last = task
-        finish = path.in_room[Milestone.PROCEDURE_FINISH]
-        to_closure = path.in_room.get(Milestone.CLOSURE_START, np.zeros_like(finish))
+        self.last, inside = task, (path.since_left == 0).astype(np.int64)
+        finish = path.in_room[Milestone.PROCEDURE_FINISH] * inside
+        to_closure = path.in_room.get(Milestone.CLOSURE_START, np.zeros_like(finish)) * inside
         task.spend("to_closure", to_closure)
         task.add(Open(closing))
         task.spend(Stage.CLOSURE, finish - to_closure)
         task.mark(Milestone.PROCEDURE_FINISH)
         task.give(*_given(needs, Phase.FINISH))
-        task.spend(Stage.EMERGENCE, path.emergence)
+        task.spend(Stage.EMERGENCE, path.emergence * inside)
         task.take(*_taken(needs, Phase.OUT))
         task.mark(Milestone.PATIENT_OUT_OF_ROOM)
         task.give(*_given(needs, Phase.OUT))

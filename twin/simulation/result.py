@@ -1,12 +1,13 @@
 """Futures: the instants of every milestone still to come, one per replication."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import numpy as np
 
 from twin.simulation.draws import Seconds
+from twin.simulation.exits import ExitDoubt
 from twin.vocabulary import Milestone
 
 NOT_DONE_S = 10 * 365 * 86_400
@@ -38,9 +39,11 @@ class Futures:
     times: dict[str, dict[Milestone, Seconds]]
     """By case: the milestones not yet reached, in the pathway's order; one passed without a record has no time."""
     left: dict[str, Seconds]
-    """By case: when it is out of its room; the actual instant (not past now) where it already is."""
+    """By case: when it is out of its room; the actual instant (not past now) where it already is, recorded or not."""
     room_cases: dict[str, dict[str, datetime]]
     """By room, by case: the booked entry, else the actual one, else the median of the simulated ones."""
+    doubts: dict[str, ExitDoubt] = field(default_factory=dict)
+    """By case in a room: whether it may have left already. Its `times` are those of a patient still inside."""
 
     @property
     def room_last_out(self) -> dict[str, Seconds]:

@@ -88,6 +88,8 @@ class Scenario:
     laws: tuple[StageLaw, ...] = STAGE_LAWS
     unrecorded: tuple[Milestone, ...] = ()
     """Milestones that this hospital does not stamp: that one is missing then says nothing about the stage before it."""
+    lags_min: tuple[tuple[Milestone, float], ...] = ()
+    """Mean minutes from a milestone to its record; none told: recorded at once."""
     resources: tuple[ResourceInput, ...] = ()
     """Beyond rooms, teams and `pacu_places`."""
     first_replication: int = 0
@@ -127,6 +129,10 @@ class Scenario:
     def draw_key(self, name: str, stage: str) -> Key:
         """Of the random numbers of a stage of a case, or of another thing that has a name."""
         return Key(self.options.seed, name, stage, self.options.replications, self.first_replication)
+
+    def lag_min(self, milestone: Milestone) -> float:
+        """Mean minutes until a milestone is recorded; 0 where nothing is told."""
+        return dict(self.lags_min).get(milestone, 0.0)
 
     def elapsed_min(self, since: datetime | None) -> float:
         """Minutes since an instant; 0 where there is none or it is still to come."""
