@@ -7,7 +7,7 @@ from operator import itemgetter
 from types import MappingProxyType
 from typing import TypeVar
 
-from twin.facts import Assertion, Deleted, Fact, Stamp
+from twin.facts import Assertion, Deleted, EncounterFact, Fact, Stamp
 from twin.vocabulary import Milestone, Provenance
 
 A = TypeVar("A", bound=Assertion)
@@ -175,12 +175,20 @@ def first_told(resource: Resource, stamp: Stamp) -> datetime | None:
 
 def _tells(fact: Fact, stamp: Stamp, at: datetime) -> bool:
     return any(
-        other.milestone is stamp.milestone
-        and other.location == stamp.location
-        and other.at is not None
-        and abs(other.at - at) <= _SAME_STAMP
-        for other in getattr(fact.assertion, "stamps", ())
+        milestone is stamp.milestone and location == stamp.location and abs(other - at) <= _SAME_STAMP
+        for milestone, location, other in _times(fact.assertion)
     )
+
+
+def _times(assertion: Assertion) -> Iterator[tuple[Milestone, str | None, datetime]]:
+    """Every time that a version tells of a milestone, with its place, whatever kind of place that is."""
+    for stamp in getattr(assertion, "stamps", ()):
+        if stamp.at is not None:
+            yield stamp.milestone, stamp.location, stamp.at
+    if isinstance(assertion, EncounterFact):
+        for stay in assertion.stays:
+            for part, at in stay.told():
+                yield from ((rule.milestone, stay.location, at) for rule in assertion.stay_rules if rule.part == part)
 
 
 def _content(resource: Resource) -> tuple[str, bool]:
