@@ -8,6 +8,8 @@ from typing import Annotated, Protocol
 from fastapi import Depends, Request
 from prometheus_client import CollectorRegistry
 
+from api.scenarios.answer import Answer
+from api.scenarios.model import WhatIf
 from api.schemas import DecisionGiven, DecisionKept, RecalibrationShown, ScoreCardShown
 from twin.prediction.models import Models
 from twin.projections.places import Places
@@ -99,6 +101,12 @@ class Program(Source, Protocol):
 
     async def past(self, at: datetime) -> Snapshot:
         """The snapshot as it was known at a past site instant. Raises BusyError or JournalError."""
+
+    async def what_if(self, asked: WhatIf) -> Answer:
+        """What hazards would change from the newest snapshot on.
+
+        Raises BusyError, SimulationError, or SettingsError where they do not fit it.
+        """
 
     async def recalibrations(self) -> list[RecalibrationShown]:
         """Bookings that are too short or too long."""

@@ -8,7 +8,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.problems import problem
 
 MAX_BODY = 1024
-"""Bytes. Everything here is read, so a body has no use."""
+"""Bytes. Nearly everything here is read, so a body has no use."""
+MAX_QUESTION = 64 * 1024
+"""Bytes of a what-if question."""
 MAX_NOTIFICATION = 2**20
 """Bytes of what the FHIR server tells; it is thrown away unread, so its length need not be told."""
 
@@ -21,6 +23,7 @@ _HEADERS = {
 }
 _STREAM = "/stream"
 _PUSH = "/push/"
+_QUESTION = "/what-if"
 
 
 class Guard:
@@ -60,6 +63,9 @@ def _refused(headers: Headers, path: str) -> ASGIApp | None:
     if path.startswith(_PUSH):
         if length > MAX_NOTIFICATION:
             return problem(413, "Send less: an empty notification says as much.", headers={"Connection": "close"})
+    elif path == _QUESTION and "transfer-encoding" not in headers:
+        if length > MAX_QUESTION:
+            return problem(413, "Ask with fewer hazards: at most 64 kB.", headers={"Connection": "close"})
     elif "transfer-encoding" in headers or length > MAX_BODY:
         return problem(413, "Send no body: everything here is read with GET.", headers={"Connection": "close"})
     return None

@@ -11,13 +11,16 @@ from typing import TypeVar
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from api.deps import Feed, Snapshot
+from api.deps import BusyError, Feed, Snapshot
 from api.parts import Counts
 from api.past import Memory, PastSnapshots
 from api.push import Push
 from api.recalibrating import decide, offers
+from api.scenarios.answer import Answer
+from api.scenarios.model import WhatIf
 from api.schemas import DecisionGiven, DecisionKept, RecalibrationShown, ScoreCardShown
 from api.scoring import judge
+from api.what_if import WhatIfs
 from api.worker import Worker
 from fhir_adapters.errors import FhirServerError
 from twin.errors import JournalError, SimulationError
@@ -73,6 +76,7 @@ class LiveProgram:
         parts = worker.parts
         self._memory = Memory(parts.journal, parts.settings, parts.site, parts.reading)
         self._past = PastSnapshots(self._memory)
+        self._what_ifs = WhatIfs(parts.settings, parts.site)
         self._metrics = Metrics()
         self._metrics.age.set_function(lambda: self.worker.feed.age_s or 0.0)
         self._changed = asyncio.Event()
@@ -116,6 +120,12 @@ class LiveProgram:
         taken = self.push.take(name, secret)
         self._metrics.notifications.labels("taken" if taken else "refused").inc()
         return taken
+
+    async def what_if(self, asked: WhatIf) -> Answer:
+        """What hazards would change from the newest snapshot on."""
+        if self.snapshot is None:
+            raise BusyError
+        return await self._what_ifs.ask(asked, self.snapshot, self.worker.history)
 
     async def recalibrations(self) -> list[RecalibrationShown]:
         """Bookings that are too short or too long."""
@@ -193,6 +203,7 @@ class LiveProgram:
         if self._running:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
+        await self._what_ifs.close()
         await self.push.remove()
         async with self._published:
             self._published.notify_all()

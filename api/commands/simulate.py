@@ -26,9 +26,9 @@ def simulate(
     if scenario is None:
         fail(Exit.USAGE, "say which: jumeau simulate FILE, a scenario in YAML or JSON (docs/scenarios.md)")
     settings = settings_of(config)
-    from api.scenarios import run
+    from api import simulating
 
-    answer = guarded(run.simulate(settings, scenario), server="none")
+    answer = guarded(simulating.simulate(settings, scenario), server="none")
     if as_json:
         typer.echo(answer.model_dump_json())
         return

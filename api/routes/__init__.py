@@ -1,6 +1,6 @@
-"""Routes over the running program that they get from `api.deps`: thin; all read but the wake-up and the decisions."""
+"""Routes over the running program that they get from `api.deps`: thin; only decisions change what is kept."""
 
-from api.routes import cases, health, pages, push, recalibrations, scores, stream, suite
+from api.routes import cases, health, pages, push, recalibrations, scores, stream, suite, what_if
 
 ROUTERS = (
     health.router,
@@ -8,6 +8,7 @@ ROUTERS = (
     cases.router,
     scores.router,
     recalibrations.router,
+    what_if.router,
     stream.router,
     pages.router,
     push.router,

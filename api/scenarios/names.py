@@ -87,10 +87,12 @@ class Names:
         return found[0]
 
     def any_person(self, told: str) -> str:
-        """Somebody who operates today or not."""
+        """Somebody of a team of these days, who operates today or not."""
         people = {person.ref for twin in self.live.suite.cases.values() for person in twin.team}
         found = [person for person in people if told in (person, person.partition("/")[2])]
-        return found[0] if len(found) == 1 else told
+        if len(found) != 1:
+            raise FieldError(("surgeon",), f"is in no team of these days; {_known(people)}")
+        return found[0]
 
     def resource(self, told: str, field: str, *kinds: ResourceKind) -> str:
         """A resource of the site's settings, of some kinds."""

@@ -11,8 +11,12 @@ import httpx
 from prometheus_client import CollectorRegistry, Counter
 
 from api.app import create_app
-from api.deps import PAST, Feed, RunInfo, Snapshot
+from api.deps import PAST, BusyError, Feed, RunInfo, Snapshot
+from api.scenarios.answer import Answer
+from api.scenarios.model import WhatIf
 from api.schemas import DecisionGiven, DecisionKept, RecalibrationShown, ScoreCardShown
+from api.settings import Settings
+from api.what_if import WhatIfs
 from twin.errors import JournalError
 from twin.facts import (
     AppointmentFact,
@@ -208,6 +212,8 @@ class ShownProgram:
     known: tuple[str, str] = ("known", "s3cret")
     """Name and secret of the only Subscription."""
     notifications: int = 0
+    busy: bool = False
+    """Too many ask already."""
     ended: bool = False
     waiting: int = 0
     """Readers that wait for a newer snapshot."""
@@ -228,6 +234,16 @@ class ShownProgram:
         taken = (name, secret) == self.known
         self.notifications += taken
         return taken
+
+    async def what_if(self, asked: WhatIf) -> Answer:
+        """Really simulated from the snapshot."""
+        if self.busy or self.snapshot is None:
+            raise BusyError
+        what_ifs = WhatIfs(Settings(), self.site)
+        try:
+            return await what_ifs.ask(asked, self.snapshot, None)
+        finally:
+            await what_ifs.close()
 
     async def recalibrations(self) -> list[RecalibrationShown]:
         """The proposals that it is given."""

@@ -152,6 +152,7 @@ async def test_openapi_lists_the_operations() -> None:
         "/score-card",
         "/recalibrations",
         "/recalibrations/{offer_id}/decision",
+        "/what-if",
         "/stream",
     }
     assert "HTTPValidationError" not in document["components"]["schemas"]

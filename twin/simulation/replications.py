@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 import structlog
 
@@ -22,6 +23,7 @@ from twin.simulation.program import Program
 from twin.simulation.result import Futures
 from twin.simulation.scenario import Scenario
 
+T = TypeVar("T")
 Engine = Callable[[Program, Seconds, Seconds], Seconds]
 
 log = structlog.get_logger()
@@ -73,19 +75,23 @@ class SimulationWorker:
             log.info("simulation_without_kernel", hint="slower; install the extra 'fast' for the compiled kernel")
 
     async def run(self, scenario: Scenario) -> Futures:
-        """The futures of a scenario.
+        """The futures of a scenario. Raises as `do`."""
+        return await self.do(futures_of, scenario)
 
-        Raises SimulationError where there are none after `options.timeout_s` of wall time, or the worker is closed.
+    async def do(self, work: Callable[[Scenario, Engine], T], scenario: Scenario) -> T:
+        """What a function of a module makes of a scenario with an engine.
+
+        Raises SimulationError where it isn't done after `options.timeout_s` of wall time, or the worker is closed.
         """
         if self._closed:
             raise SimulationError("the simulation worker is closed: make another")
         if self._use_kernel and self._warming is None:
             self._warming = asyncio.create_task(self._warm())
         if not (self._use_kernel and compiled.ready()):
-            return await self._reference.run(scenario)
+            return await self._reference.do(work, scenario)
         asked_to_stop = threading.Event()
         try:
-            return await asyncio.to_thread(_in_time, scenario, lambda: asked_to_stop.is_set() or self._closed)
+            return await asyncio.to_thread(_in_time, work, scenario, lambda: asked_to_stop.is_set() or self._closed)
         finally:
             asked_to_stop.set()
 
@@ -105,11 +111,11 @@ class SimulationWorker:
             log.warning("simulation_kernel_unusable", fault=type(fault).__name__, hint="the slower reference goes on")
 
 
-def _in_time(scenario: Scenario, stop: Callable[[], bool]) -> Futures:
+def _in_time(work: Callable[[Scenario, Engine], T], scenario: Scenario, stop: Callable[[], bool]) -> T:
     """By the kernel, which looks at the clock between blocks of replications."""
     deadline = time.monotonic() + scenario.options.timeout_s
     engine = partial(kernel.run, go_on=lambda: time.monotonic() < deadline and not stop())
-    return futures_of(scenario, engine)
+    return work(scenario, engine)
 
 
 class ReferenceProcess:
@@ -126,7 +132,11 @@ class ReferenceProcess:
         self._closed = False
 
     async def run(self, scenario: Scenario) -> Futures:
-        """The futures of a scenario.
+        """The futures of a scenario. Raises as `do`."""
+        return await self.do(futures_of, scenario)
+
+    async def do(self, work: Callable[[Scenario, Engine], T], scenario: Scenario) -> T:
+        """What a function of a module makes of a scenario with the reference; it is imported there by its name.
 
         Raises SimulationError where the process ends without an answer, or has none after `options.timeout_s` of wall
         time (its start included), or the worker is closed.
@@ -136,7 +146,7 @@ class ReferenceProcess:
                 raise SimulationError("the simulation worker is closed: make another")
             try:
                 async with asyncio.timeout(scenario.options.timeout_s):
-                    return await self._exchange(scenario)
+                    return await self._exchange(work, scenario)
             except TimeoutError:
                 await self._end()
                 raise SimulationError("the simulation was not done in time: lower replications") from None
@@ -171,7 +181,7 @@ class ReferenceProcess:
         if process is not None:
             await process.communicate()  # drains the pipes: they would keep the transport open
 
-    async def _exchange(self, scenario: Scenario) -> Futures:
+    async def _exchange(self, work: Callable[[Scenario, Engine], T], scenario: Scenario) -> T:
         if self._process is not None and self._process.returncode is not None:
             await self._end()
         if self._process is None:
@@ -182,21 +192,21 @@ class ReferenceProcess:
         to_worker, from_worker = self._process.stdin, self._process.stdout
         if to_worker is None or from_worker is None:
             raise EOFError
-        to_worker.write(_framed(scenario))
+        to_worker.write(_framed((work, scenario)))
         await to_worker.drain()
         size = int.from_bytes(await from_worker.readexactly(_LENGTH_BYTES), "big")
-        futures: Futures = pickle.loads(await from_worker.readexactly(size))
-        return futures
+        made: T = pickle.loads(await from_worker.readexactly(size))
+        return made
 
 
 def serve() -> None:
-    """The process's side: scenarios in, futures out, until the input closes."""
+    """The process's side: work and scenarios in, what is made of them out, until the input closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then closes this process
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     while header := requests.read(_LENGTH_BYTES):
-        scenario: Scenario = pickle.loads(requests.read(int.from_bytes(header, "big")))
+        work, scenario = pickle.loads(requests.read(int.from_bytes(header, "big")))
         try:
-            answers.write(_framed(simulate(scenario)))
+            answers.write(_framed(work(scenario, reference.run)))
             answers.flush()
         except BrokenPipeError:  # nobody waits for it any more
             with contextlib.suppress(BrokenPipeError):
@@ -204,6 +214,6 @@ def serve() -> None:
             return
 
 
-def _framed(value: Scenario | Futures) -> bytes:
+def _framed(value: object) -> bytes:
     body = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
     return len(body).to_bytes(_LENGTH_BYTES, "big") + body

@@ -169,7 +169,7 @@ def tally(scenario: Scenario, engine: Engine) -> Tally:
         times={case: _joined(mine) for case, mine in times.items()},
         left=_joined(left),
         room_left=_joined(room_left),
-        waits=waits,
+        waits={resource: dict(mine) for resource, mine in waits.items()},
         beds={bed: np.concatenate(census, axis=1) for bed, census in beds.items()},
         hold_min=hold,
     )

@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
+from api.scenario_start import start_of
 from api.scenarios.answer import Answer
 from api.scenarios.errors import FieldError
 from api.scenarios.model import scenario_of
-from api.scenarios.simulate import answer_of
-from api.scenarios.start import start_of
+from api.scenarios.question import asked
 from api.scenarios.text import read
 from api.settings import Settings
 from twin.errors import SettingsError
 from twin.simulation.replications import best_engine
+from twin.simulation.summary import tally
 
 
 async def simulate(settings: Settings, file: Path) -> Answer:
@@ -19,7 +20,9 @@ async def simulate(settings: Settings, file: Path) -> Answer:
     try:
         told = scenario_of(text)
         live = start_of(told, file.parent, settings)
-        return answer_of(live, told.hazards, best_engine(), name=told.name)
+        question = asked(live, told.hazards, name=told.name)
+        engine = best_engine()
+        return question.answer([tally(scenario, engine) for scenario in question.scenarios])
     except FieldError as error:
         line = text.line(error.path)
         where = f"{file}, line {line}" if line else str(file)
