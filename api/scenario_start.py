@@ -1,14 +1,12 @@
 """The start that a scenario file names: a Bundle at an instant, or the journal of this installation."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from api.compose import memory_of
-from api.context import Basis
 from api.instants import past_instant
-from api.learning import history_at
 from api.scenarios.errors import FieldError
 from api.scenarios.live import Live, live_of
 from api.scenarios.model import ScenarioFile
@@ -46,10 +44,15 @@ def start_of(file: ScenarioFile, folder: Path, settings: Settings, *, server: st
     day = site_date(at, zone)
     horizon = Horizon(day - timedelta(days=2), day + timedelta(days=30))
     suite = suite_twin(ledger, options, clock=Clock(wall=lambda: at), horizon=horizon, server=server)
-    return live_of(suite, site=options, durations=chosen.duration_options(), options=_options(file, chosen))
+    return live_of(suite, site=options, durations=chosen.duration_options(), options=_options(file))
 
 
 def _from_journal(file: ScenarioFile, settings: Settings) -> Live:
+    # Here, since a Bundle needs neither a database nor a FHIR server: they take more time to load than to simulate it.
+    from api.compose import memory_of
+    from api.context import Basis
+    from api.learning import history_at
+
     chosen = settings if file.site is None else settings.model_copy(update={"site": file.site})
     clock = chosen.make_clock()
     now = clock.now()
@@ -62,7 +65,8 @@ def _from_journal(file: ScenarioFile, settings: Settings) -> Live:
             suite = memory.at(basis.at, clock).suite
         history = history_at(memory, clock, basis)
         site, durations = memory.site, chosen.duration_options()
-        return live_of(suite, site=site, durations=durations, options=_options(file, chosen), history=history)
+        options = replace(_options(file), early_start_min=chosen.simulation.early_start_min)
+        return live_of(suite, site=site, durations=durations, options=options, history=history)
 
 
 def _site_options(settings: Settings) -> SiteOptions:
@@ -72,11 +76,8 @@ def _site_options(settings: Settings) -> SiteOptions:
         raise FieldError(("site",), str(error).removeprefix("site.")) from None
 
 
-def _options(file: ScenarioFile, settings: Settings) -> SimulationOptions:
-    told = settings.simulation
-    return SimulationOptions(
-        replications=file.options.replications, seed=file.options.seed, early_start_min=told.early_start_min
-    )
+def _options(file: ScenarioFile) -> SimulationOptions:
+    return SimulationOptions(replications=file.options.replications, seed=file.options.seed)
 
 
 def _instant(told: str) -> datetime:

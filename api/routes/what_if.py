@@ -1,8 +1,9 @@
 """What would happen if: hazards from the live state on, simulated now. Nothing is kept, nothing is written."""
 
+import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Body, HTTPException
+from fastapi import APIRouter, Body, HTTPException, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.models import Example
 
@@ -37,13 +38,13 @@ _EXAMPLES = {
 }
 
 
-@router.post("/what-if")
-async def what_if(asked: Annotated[WhatIf, Body(openapi_examples=_EXAMPLES)], program: TheProgram) -> Answer:
+@router.post("/what-if", response_class=Response, responses={200: {"model": Answer, "description": "What comes of it"}})
+async def what_if(asked: Annotated[WhatIf, Body(openapi_examples=_EXAMPLES)], program: TheProgram) -> Response:
     """The rest of today as it stands, with the hazards, and the difference, future by future. docs/scenarios.md"""
     if program.snapshot is None:
         raise HTTPException(503, "The FHIR server has not been read yet: /health/ready says why.", {"Retry-After": "2"})
     try:
-        return await program.what_if(asked)
+        answer = await program.what_if(asked)
     except FieldError as error:
         wrong = {"loc": ("body", *error.path), "msg": error.reason, "type": "value_error"}
         raise RequestValidationError([wrong]) from None
@@ -53,3 +54,5 @@ async def what_if(asked: Annotated[WhatIf, Body(openapi_examples=_EXAMPLES)], pr
         raise HTTPException(503, "Other questions are being answered: try again.", {"Retry-After": "2"}) from None
     except SimulationError as error:
         raise HTTPException(503, f"{error}.", {"Retry-After": "5"}) from None
+    # Some hundred kB: encoding them would hold up the event loop.
+    return Response(await asyncio.to_thread(answer.model_dump_json), media_type="application/json")

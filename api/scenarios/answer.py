@@ -47,7 +47,7 @@ class RoomOutcome(_Answer):
     session_end: Instant | None
     past_end: Probability | None
     """That its last patient is out after the end of its last session."""
-    overtime_min: float | None
+    overtime_min: int | None
     """Mean minutes after it."""
 
 
@@ -56,18 +56,26 @@ class TeamOutcome(_Answer):
 
     surgeon: str
     session_end: Instant
-    overtime_min: float
+    overtime_min: int
+
+
+class StaffOutcome(_Answer):
+    """People with shifts (site.resources): mean minutes that they work beyond them, all together."""
+
+    staff: str
+    overtime_min: int
 
 
 class WaitOutcome(_Answer):
     """Who waits for a resource, on average."""
 
     resource: str
-    minutes: float
+    minutes: int
     """Of all cases together."""
     share: Probability
     """Of all waiting for resources."""
-    by_case: dict[str, float]
+    by_case: dict[str, int]
+    """Of those who wait half a minute or more."""
 
 
 class BedOutcome(_Answer):
@@ -84,7 +92,8 @@ class Outcome(_Answer):
     cases: list[CaseOutcome]
     rooms: list[RoomOutcome]
     teams: list[TeamOutcome]
-    pacu_hold_min: float
+    staff: list[StaffOutcome]
+    pacu_hold_min: int
     """Mean minutes that all rooms together are blocked by patients for whom the PACU has no place."""
     waits: list[WaitOutcome]
     """The longest first."""
@@ -100,10 +109,17 @@ class Shift(_Answer):
 
 
 class Moved(_Answer):
-    """A mean that moved, and the 95 % half-width of its Monte-Carlo error."""
+    """A probability that moved, and the 95 % half-width of its Monte-Carlo error."""
 
     mean: float
     half_width: float
+
+
+class MovedMinutes(_Answer):
+    """Mean minutes that moved, and the 95 % half-width of their Monte-Carlo error."""
+
+    mean: int
+    half_width: int
 
 
 class CaseShift(_Answer):
@@ -121,14 +137,14 @@ class RoomShift(_Answer):
     id: str
     end: Shift | None
     past_end: Moved | None
-    overtime_min: Moved | None
+    overtime_min: MovedMinutes | None
 
 
 class TeamShift(_Answer):
     """What moves of a surgeon's day."""
 
     surgeon: str
-    overtime_min: Moved
+    overtime_min: MovedMinutes
 
 
 class DifferenceShown(_Answer):
@@ -137,10 +153,20 @@ class DifferenceShown(_Answer):
     cases: list[CaseShift]
     rooms: list[RoomShift]
     teams: list[TeamShift]
-    pacu_hold_min: float
+    staff: list[StaffOutcome]
+    pacu_hold_min: int
     lost: list[str]
     """Cases that are cancelled."""
     added: list[str]
+
+
+class AlternativeShown(_Answer):
+    """The day with the hazards of all and those of an alternative, compared with the baseline."""
+
+    name: str
+    hazards: list[dict[str, Any]]
+    outcome: Outcome
+    difference: DifferenceShown
 
 
 class Answer(_Answer):
@@ -162,3 +188,5 @@ class Answer(_Answer):
     """Nothing goes wrong."""
     with_hazards: Outcome | None
     difference: DifferenceShown | None
+    alternatives: list[AlternativeShown]
+    """Those of a file, in its order."""

@@ -23,7 +23,11 @@ def _moment(told: str) -> str:
 Moment = Annotated[
     str,
     AfterValidator(_moment),
-    Field(max_length=40, description="A time of the scenario's day at the site, or an instant with its offset."),
+    Field(
+        max_length=40,
+        description="A time of the scenario's day at the site, or an instant with its offset.",
+        examples=["10:30", "2026-11-24T10:30:00+01:00"],
+    ),
 ]
 CaseName = Annotated[
     str, Field(min_length=1, max_length=200, description="A resource of the case, such as Appointment/123, or its id.")
@@ -65,13 +69,13 @@ class SurgeonLate(_Hazard):
 
 
 class SurgeonAbsent(_Hazard):
-    """A surgeon does not come at all: what is not operated by then is not done."""
+    """A surgeon does not come any more: their cases that have not begun are called off."""
 
     kind: Literal["surgeon_absent"]
     surgeon: PersonName
 
     def made(self, names: Names) -> Hazard:
-        return made.SurgeonLate(names.person(self.surgeon))
+        return made.SurgeonAbsent(names.person(self.surgeon))
 
 
 class LongerCase(_Hazard):
@@ -83,7 +87,7 @@ class LongerCase(_Hazard):
     minutes: Annotated[float, Field(ge=0, le=1440)] = 0.0
 
     def made(self, names: Names) -> Hazard:
-        return made.LongerCase(names.case(self.case), self.factor, self.minutes)
+        return made.LongerCase(names.case(self.case, in_room=True), self.factor, self.minutes)
 
 
 class NoShow(_Hazard):
@@ -128,7 +132,7 @@ class Emergency(_Hazard):
     minutes: Minutes = 75.0
     """Expected room time; the law around it is that of the site."""
     rooms: Annotated[tuple[RoomName, ...], Field(max_length=200)] = ()
-    """Those that would do, the best first; none told: all rooms of the suite."""
+    """Those that would do, the best first; none told: all that are open on the day."""
     surgeon: PersonName | None = None
 
     def made(self, names: Names) -> Hazard:
@@ -140,15 +144,13 @@ class Emergency(_Hazard):
             urgency=self.urgency,
             room_time=models.room.predict(CaseFeatures(booked_min=self.minutes)).distribution,
             surgical_time=models.surgical.predict(CaseFeatures(booked_min=act)).distribution,
-            rooms=tuple(dict.fromkeys(names.room(room, "rooms") for room in self.rooms)) or names.all_rooms,
+            rooms=tuple(dict.fromkeys(names.room(room, "rooms") for room in self.rooms)) or names.open_rooms,
             team=(names.any_person(self.surgeon),) if self.surgeon else (),
         )
 
 
 class _Spell(_Hazard):
     """A stretch of time; without an end the rest of the day."""
-
-    model_config = ConfigDict(populate_by_name=True)
 
     start: Moment | None = Field(None, alias="from", description="Where it is not told: at once.")
     until: Moment | None = Field(None, description="Where it is not told: for the rest of the day.")
@@ -212,23 +214,25 @@ class EquipmentMissing(_Spell):
 
 
 class SterilizationDelay(_Hazard):
-    """Sterilization is behind: the instruments of a case come at an instant, or every turnover takes longer."""
+    """Sterilization is behind: the instruments of a case come at an instant, or all sets some minutes later."""
 
     kind: Literal["sterilization_delay"]
     case: CaseName | None = None
     until: Moment | None = None
-    factor: Annotated[float, Field(gt=0, le=10)] | None = None
+    minutes: Minutes | None = None
+    """For all sets that the site's resources name."""
 
     @model_validator(mode="after")
     def _one_way(self) -> "SterilizationDelay":
-        if (self.case is None) != (self.until is None) or (self.case is None) == (self.factor is None):
-            raise ValueError("give case and until, or the factor of every turnover")
+        if (self.case is None) != (self.until is None) or (self.case is None) == (self.minutes is None):
+            raise ValueError("give case and until, or minutes")
         return self
 
     def made(self, names: Names) -> Hazard:
         if self.case is not None and self.until is not None:
             return made.NotFasted(names.case(self.case, waiting=True), names.instant(self.until, "until"))
-        return made.SlowTurnover(self.factor or 1.0)
+        names.need_of(ResourceKind.INSTRUMENTS, "minutes")
+        return made.SlowSterilization(self.minutes or 0.0)
 
 
 class SlowTurnover(_Hazard):

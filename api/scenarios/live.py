@@ -17,7 +17,7 @@ from twin.vocabulary import Milestone
 MOST_ROOMS = 500
 MOST_CASES = 5_000
 MOST_FUTURES = 4_000_000
-"""Cases times replications: what one machine does in some minutes."""
+"""Cases times replications, of all days that are compared: what one machine does in some minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,14 @@ class Live:
 
     def has_entered(self, key: str) -> bool:
         """True where a case's patient is in the room, or further."""
-        return any(case.passed(Milestone.PATIENT_IN_ROOM) for case in self.scenario.cases if case.key == key)
+        return self._passed(key, Milestone.PATIENT_IN_ROOM)
+
+    def has_left(self, key: str) -> bool:
+        """True where a case's patient is out of the room."""
+        return self._passed(key, Milestone.PATIENT_OUT_OF_ROOM)
+
+    def _passed(self, key: str, milestone: Milestone) -> bool:
+        return any(case.passed(milestone) for case in self.scenario.cases if case.key == key)
 
 
 def live_of(
@@ -77,8 +84,4 @@ def live_of(
     scenario = scenario_of(suite, suite.day, known, habits, site=site, options=options)
     if len(scenario.cases) > MOST_CASES:
         raise SettingsError(f"a scenario has at most {MOST_CASES} cases of a day")
-    if len(scenario.cases) * options.replications > MOST_FUTURES:
-        raise SettingsError(
-            f"options.replications: give at most {MOST_FUTURES // len(scenario.cases)} for so many cases"
-        )
     return Live(suite, known, scenario, site)

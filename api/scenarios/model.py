@@ -43,12 +43,15 @@ class Options(_Part):
     """How much is simulated."""
 
     replications: Annotated[int, Field(ge=10, le=MOST_REPLICATIONS)] = REPLICATIONS
-    """Futures drawn. 200 give probabilities to 7 points, 2,000 to 2."""
+    """Futures drawn. Not told: `simulate` draws 200 to 2,000, until each probability is known to 4 points."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Another seed, other futures; the same one gives the same answer to the byte."""
 
 
 Hazards = Annotated[tuple[AnyHazard, ...], Field(max_length=MOST_HAZARDS)]
+
+
+AlternativeName = Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class ScenarioFile(_Part):
@@ -60,6 +63,8 @@ class ScenarioFile(_Part):
     site: SiteSettings | None = None
     """As the section `site` of jumeau.toml. With `journal: live`, in place of it."""
     hazards: Hazards = ()
+    alternatives: Annotated[dict[AlternativeName, Hazards], Field(max_length=20)] = {}
+    """Each compared with the start: its hazards come after those above."""
     options: Options = Options()
 
 

@@ -3,14 +3,15 @@
 import re
 from collections.abc import Iterable
 from datetime import datetime, time
-from functools import cached_property
 from itertools import count
 
 from api.scenarios.errors import FieldError
 from api.scenarios.live import Live
 from twin.projections.patient_twin import PatientTwin
+from twin.projections.suite_twin import RoomState
 from twin.simulation.resources import ResourceKind
 from twin.timebase import with_offset
+from twin.vocabulary import Milestone
 
 _CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _LISTED = 12
@@ -32,10 +33,11 @@ class Names:
     def __init__(self, live: Live) -> None:
         self.live = live
 
-    @cached_property
-    def all_rooms(self) -> tuple[str, ...]:
-        """Keys of the suite's rooms."""
-        return tuple(room.ref for room in self.live.suite.rooms)
+    @property
+    def open_rooms(self) -> tuple[str, ...]:
+        """Keys of the rooms that have a session or a case on the day."""
+        rooms = [room for room in self.live.suite.rooms if room.state is not RoomState.CLOSED]
+        return tuple(room.ref for room in rooms if room.blocks or room.cases)
 
     def room(self, told: str, field: str = "room") -> str:
         """The key of a room."""
@@ -48,7 +50,7 @@ class Names:
     def used_room(self, told: str) -> str:
         """The key of a room that a case still to come is in."""
         key = self.room(told)
-        if not any(case.room == key for case in self.live.scenario.cases):
+        if not any(key in (case.room, *case.room_choice) for case in self.live.scenario.cases):
             raise FieldError(("room",), "no case still to come is in that room: nothing would change")
         return key
 
@@ -59,8 +61,8 @@ class Names:
             raise FieldError(("room",), "no case is still to enter that room: nothing would change")
         return key
 
-    def case(self, told: str, *, waiting: bool = False) -> str:
-        """The key of a case that is still to come or under way; `waiting`: that is not in its room yet."""
+    def case(self, told: str, *, waiting: bool = False, in_room: bool = False) -> str:
+        """The key of a case that is not over; `waiting`: not in its room yet; `in_room`: not out of it yet."""
         suite, cases = self.live.suite, {case.key: case for case in self.live.scenario.cases}
         found = {key for key in cases if told == key or (key in suite.cases and told in _names(suite.cases[key]))}
         if not found and (twin := suite.case(told)) is not None and twin.case_id in cases:
@@ -71,6 +73,8 @@ class Names:
         (key,) = found
         if waiting and self.live.has_entered(key):
             raise FieldError(("case",), "its patient has entered the room already")
+        if in_room and self.live.has_left(key):
+            raise FieldError(("case",), "its patient has left the room already")
         return key
 
     def new_case(self, word: str) -> str:
@@ -79,11 +83,12 @@ class Names:
         return next(name for number in count(1) if (name := f"{word}-{number}") not in taken)
 
     def person(self, told: str) -> str:
-        """A surgeon of a case still to come."""
-        people = {person for case in self.live.scenario.cases for person in case.team}
+        """A surgeon of a case that is still to begin."""
+        waiting = (case for case in self.live.scenario.cases if not case.passed(Milestone.PATIENT_IN_ROOM))
+        people = {person for case in waiting for person in case.team}
         found = [person for person in people if told in (person, person.partition("/")[2])]
         if len(found) != 1:
-            raise FieldError(("surgeon",), f"operates no case still to come; {_known(people)}")
+            raise FieldError(("surgeon",), f"has no case that is still to begin; {_known(people)}")
         return found[0]
 
     def any_person(self, told: str) -> str:
@@ -101,6 +106,11 @@ class Names:
         if not found:
             raise FieldError((field,), f"the settings (site.resources) tell none of that name; {_known(mine)}")
         return found[0]
+
+    def need_of(self, kind: ResourceKind, field: str) -> None:
+        """There is a resource of a kind in the settings."""
+        if not any(one.kind is kind for one in self.live.scenario.resources):
+            raise FieldError((field,), f"the settings (site.resources) tell no {kind}: nothing would change")
 
     def pacu(self) -> str:
         """The recovery room."""

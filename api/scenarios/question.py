@@ -1,13 +1,13 @@
 """A scenario as a question: which days to simulate, and from their tallies the answer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from api.scenarios.answer import Answer
-from api.scenarios.errors import FieldError
+from api.scenarios.answer import AlternativeShown, Answer
+from api.scenarios.errors import FieldError, FieldPath
 from api.scenarios.hazards import AnyHazard
-from api.scenarios.live import Live
+from api.scenarios.live import MOST_FUTURES, Live
 from api.scenarios.names import Names
 from api.scenarios.telling import Teller
 from twin.errors import SettingsError
@@ -19,60 +19,96 @@ from twin.timebase import with_offset
 
 
 @dataclass(frozen=True, slots=True)
+class Variant:
+    """The live state with some hazards."""
+
+    name: str
+    """Empty for the hazards of the scenario itself."""
+    hazards: tuple[AnyHazard, ...]
+    scenario: Scenario
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
-    """A live state, and the same with its hazards where there are any."""
+    """A live state, and what is to be compared with it."""
 
     live: Live
-    hazards: tuple[AnyHazard, ...]
-    scenarios: tuple[Scenario, ...]
-    """What to simulate: the day as it stands; then, where there are hazards, the day with them."""
+    variants: tuple[Variant, ...]
     name: str = ""
+
+    @property
+    def scenarios(self) -> tuple[Scenario, ...]:
+        """What to simulate: the day as it stands, then every variant."""
+        return (self.live.scenario, *(variant.scenario for variant in self.variants))
 
     def answer(self, tallies: Sequence[Tally]) -> Answer:
         """From one tally of each scenario, in their order."""
-        teller = Teller(self.live)
-        summaries = [self._summary(told, teller) for told in tallies]
-        outcomes = [teller.outcome(*each) for each in zip(self.scenarios, summaries, strict=True)]
-        start, moved = self.live.scenario, None
-        if self.hazards:
-            before, after = tallies
-            moved = teller.difference(difference(before, after, teller.ends, teller.teams))
+        teller, (before, *after) = Teller(self.live), tallies
+        baseline, start = self._summary(before, teller), self.live.scenario
+        shown = [self._variant(*each, before, teller) for each in zip(self.variants, after, strict=True)]
+        main = next((one for one in shown if not one.name), None)
         return Answer(
             name=self.name,
             at=with_offset(start.now, self.live.zone).isoformat(timespec="seconds"),
             day=self.live.day.isoformat(),
-            replications=summaries[0].replications,
+            replications=baseline.replications,
             seed=start.options.seed,
             model=MODEL,
-            probability_half_width=summaries[0].half_width,
+            probability_half_width=baseline.half_width,
             notes=teller.notes(),
-            hazards=[_told(hazard) for hazard in self.hazards],
-            baseline=outcomes[0],
-            with_hazards=outcomes[1] if self.hazards else None,
-            difference=moved,
+            hazards=main.hazards if main else [],
+            baseline=teller.outcome(start, baseline),
+            with_hazards=main.outcome if main else None,
+            difference=main.difference if main else None,
+            alternatives=[one for one in shown if one.name],
+        )
+
+    def _variant(self, variant: Variant, after: Tally, before: Tally, teller: Teller) -> AlternativeShown:
+        moved = difference(before, after, teller.ends, teller.teams)
+        return AlternativeShown(
+            name=variant.name,
+            hazards=[_told(hazard) for hazard in variant.hazards],
+            outcome=teller.outcome(variant.scenario, self._summary(after, teller)),
+            difference=teller.difference(moved),
         )
 
     def _summary(self, told: Tally, teller: Teller) -> Summary:
         return summary_of(told, teller.ends, teller.teams, self.live.site.urgency_targets_min)
 
 
-def asked(live: Live, hazards: Sequence[AnyHazard], *, name: str = "") -> Question:
-    """What is to be simulated. Raises FieldError for a hazard that does not fit the live state."""
-    scenarios = (live.scenario, hit(live, hazards)) if hazards else (live.scenario,)
-    return Question(live, tuple(hazards), scenarios, name)
+def asked(
+    live: Live,
+    hazards: Sequence[AnyHazard],
+    alternatives: Mapping[str, Sequence[AnyHazard]] | None = None,
+    *,
+    name: str = "",
+) -> Question:
+    """What is to be simulated; each alternative has its own hazards after those of all.
+
+    Raises FieldError for a hazard that does not fit the live state, or where it is too much.
+    """
+    scenario = hit(live, live.scenario, hazards, ("hazards",))
+    variants = [Variant("", tuple(hazards), scenario)] if hazards else []
+    for title, more in (alternatives or {}).items():
+        changed = hit(live, scenario, more, ("alternatives", title))
+        variants.append(Variant(title, (*hazards, *more), changed))
+    question = Question(live, tuple(variants), name)
+    most = MOST_FUTURES // max(sum(len(one.cases) for one in question.scenarios), 1)
+    if live.scenario.options.replications > most:
+        raise FieldError(("options", "replications"), f"give at most {most} for so many cases")
+    return question
 
 
-def hit(live: Live, hazards: Sequence[AnyHazard]) -> Scenario:
-    """The scenario in which all hazards happen, one after the other. Raises FieldError."""
-    scenario = live.scenario
+def hit(live: Live, scenario: Scenario, hazards: Sequence[AnyHazard], path: FieldPath) -> Scenario:
+    """A scenario in which all hazards happen, one after the other. Raises FieldError below a path."""
     for number, hazard in enumerate(hazards):
         names = Names(replace(live, scenario=scenario))
         try:
             scenario = hazard.made(names).apply(scenario)
         except FieldError as error:
-            raise FieldError(("hazards", number, *error.path), error.reason) from None
+            raise FieldError((*path, number, *error.path), error.reason) from None
         except SettingsError as error:
-            raise FieldError(("hazards", number), str(error)) from None
+            raise FieldError((*path, number), str(error)) from None
     return scenario
 
 

@@ -1,11 +1,12 @@
 """The document of a scenario for a terminal."""
 
+from collections.abc import Iterator
 from datetime import datetime
 
 from rich.console import Console
 from rich.table import Table
 
-from api.scenarios.answer import Answer, Moved, Outcome, Shift, Spread
+from api.scenarios.answer import Answer, CaseOutcome, Moved, Outcome, Shift, Spread
 from twin.vocabulary import Milestone
 
 _NOTHING = "–"
@@ -20,25 +21,56 @@ def show(answer: Answer) -> None:
         f"{name}{_clock(answer.at)} of {answer.day}: {answer.replications} futures, seed {answer.seed}; "
         f"probabilities ± {round(100 * answer.probability_half_width)} points"
     )
+    if answer.alternatives:
+        out.print(_alternatives(answer))
+        return
     shown = answer.with_hazards or answer.baseline
     out.print(_rooms(answer, shown))
     out.print(_cases(answer, shown))
+    for line in _remarks(answer, shown):
+        out.print(line)
+
+
+def _remarks(answer: Answer, shown: Outcome) -> Iterator[str]:
+    """What to say beside the tables."""
     for wait in shown.waits[:_MOST_WAITS]:
         if wait.minutes:
-            out.print(
-                f"waiting for {wait.resource}: {round(wait.minutes)} min, {round(100 * wait.share)} % of all waiting"
-            )
+            yield f"waiting for {wait.resource}: {wait.minutes} min, {round(100 * wait.share)} % of all waiting"
+    for staff in shown.staff:
+        yield f"{staff.staff} at work beyond their shifts: {staff.overtime_min} min in all"
     if shown.pacu_hold_min:
-        out.print(f"rooms blocked for want of a PACU place: {round(shown.pacu_hold_min)} min")
+        yield f"rooms blocked for want of a PACU place: {shown.pacu_hold_min} min"
     for case in shown.cases:
-        if case.past_target is not None:
-            out.print(f"{case.case} (urgency {case.urgency}) later than its target: {round(100 * case.past_target)} %")
-        if case.not_operated:
-            out.print(f"{case.case} does not take place: {round(100 * case.not_operated)} %")
-    for note in answer.notes:
-        out.print(note)
+        yield from _case_remarks(case)
+    yield from answer.notes
     if answer.difference and answer.difference.lost:
-        out.print(f"cancelled: {', '.join(answer.difference.lost)}")
+        yield f"cancelled: {', '.join(answer.difference.lost)}"
+
+
+def _case_remarks(case: CaseOutcome) -> Iterator[str]:
+    if case.past_target is not None:
+        yield f"{case.case} (urgency {case.urgency}) later than its target: {round(100 * case.past_target)} %"
+    if case.not_operated:
+        yield f"{case.case} does not take place: {round(100 * case.not_operated)} %"
+
+
+def _alternatives(answer: Answer) -> Table:
+    table = _table(
+        "Alternative", "Overtime", "Rooms past their end", "Not operated", "Blocked rooms", "Most waited for"
+    )
+    days = [("(as it stands)", answer.baseline)]
+    if answer.with_hazards:
+        days.append(("(hazards)", answer.with_hazards))
+    for name, day in [*days, *((one.name, one.outcome) for one in answer.alternatives)]:
+        table.add_row(
+            name,
+            f"{sum(room.overtime_min or 0 for room in day.rooms)} min",
+            f"{sum(room.past_end or 0 for room in day.rooms):.1f}",
+            f"{sum(case.not_operated for case in day.cases):.1f}",
+            f"{day.pacu_hold_min} min",
+            day.waits[0].resource if day.waits else _NOTHING,
+        )
+    return table
 
 
 def _rooms(answer: Answer, shown: Outcome) -> Table:
@@ -48,7 +80,7 @@ def _rooms(answer: Answer, shown: Outcome) -> Table:
         table.add_column("Changed by")
     for room in shown.rooms:
         late = _NOTHING if room.past_end is None else f"{round(100 * room.past_end)} %"
-        minutes = _NOTHING if room.overtime_min is None else f"{round(room.overtime_min)} min"
+        minutes = _NOTHING if room.overtime_min is None else f"{room.overtime_min} min"
         cells = [room.room, _three(room.end), _clock(room.session_end), late, minutes]
         change = moved.get(room.id)
         table.add_row(*cells, *([_change(change.end, change.past_end) if change else ""] if moved else []))
@@ -76,7 +108,7 @@ def _cases(answer: Answer, shown: Outcome) -> Table:
 def _table(*columns: str) -> Table:
     table = Table(box=None)
     for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column in ("Room", "Case"))
+        table.add_column(column, overflow="fold", no_wrap=column in ("Room", "Case", "Alternative"))
     return table
 
 

@@ -38,16 +38,19 @@ class Teller:
             cases=[self._case(scenario, told, key) for key in self._ordered(scenario)],
             rooms=[self._room(told, room) for room in self.rooms if room in told.room_end],
             teams=[
-                answer.TeamOutcome(surgeon=name, session_end=self._instant(self.teams[name].end), overtime_min=minutes)
+                answer.TeamOutcome(
+                    surgeon=name, session_end=self._instant(self.teams[name].end), overtime_min=round(minutes)
+                )
                 for name, minutes in sorted(told.team_overtime_min.items())
             ],
-            pacu_hold_min=told.pacu_hold_min,
+            staff=_staff(told.staff_overtime_min),
+            pacu_hold_min=round(told.pacu_hold_min),
             waits=[
                 answer.WaitOutcome(
                     resource=self._resource(wait.resource),
-                    minutes=wait.minutes,
+                    minutes=round(wait.minutes),
                     share=wait.share,
-                    by_case={self._live.name(case): minutes for case, minutes in wait.by_case.items()},
+                    by_case={self._live.name(case): round(m) for case, m in wait.by_case.items() if round(m)},
                 )
                 for wait in told.waits
             ],
@@ -64,9 +67,10 @@ class Teller:
             teams=[
                 answer.TeamShift(surgeon=name, overtime_min=moved)
                 for name, change in sorted(told.team_overtime_min.items())
-                if (moved := _moved(change)) is not None
+                if (moved := _moved_minutes(change)) is not None
             ],
-            pacu_hold_min=told.pacu_hold_min,
+            staff=[one for one in _staff(told.staff_overtime_min) if one.overtime_min],
+            pacu_hold_min=round(told.pacu_hold_min),
             lost=[self._live.name(key) for key in told.only_before],
             added=list(told.only_after),
         )
@@ -94,14 +98,14 @@ class Teller:
         return [case.key for case in cases]
 
     def _room(self, told: Summary, room: str) -> answer.RoomOutcome:
-        end = self.ends.get(room)
+        end, minutes = self.ends.get(room), told.overtime_min.get(room)
         return answer.RoomOutcome(
             room=self._live.room_name(room),
             id=room.removeprefix("Location/"),
             end=self._spread(told.room_end[room]),
             session_end=None if end is None else self._instant(end),
             past_end=told.past_end.get(room),
-            overtime_min=told.overtime_min.get(room),
+            overtime_min=None if minutes is None else round(minutes),
         )
 
     def _case_shift(self, told: Difference, key: str) -> answer.CaseShift:
@@ -115,7 +119,7 @@ class Teller:
             id=room.removeprefix("Location/"),
             end=_shift(told.room_end[room]) if room in told.room_end else None,
             past_end=_moved(told.past_end.get(room)),
-            overtime_min=_moved(told.overtime_min.get(room)),
+            overtime_min=_moved_minutes(told.overtime_min.get(room)),
         )
 
     def _spread(self, three: Three) -> answer.Spread:
@@ -148,6 +152,10 @@ def _teams(scenario: Scenario, ends: Mapping[str, datetime]) -> dict[str, Team]:
     return {person: Team(tuple(mine), last[person]) for person, mine in cases.items()}
 
 
+def _staff(minutes: Mapping[str, float]) -> list[answer.StaffOutcome]:
+    return [answer.StaffOutcome(staff=name, overtime_min=round(minutes[name])) for name in sorted(minutes)]
+
+
 def _shift(three: Three) -> answer.Shift | None:
     """None where nothing moves."""
     if not any(three):
@@ -160,3 +168,9 @@ def _moved(change: Change | None) -> answer.Moved | None:
     if change is None or (not change.mean and not change.half_width):
         return None
     return answer.Moved(mean=change.mean, half_width=change.half_width)
+
+
+def _moved_minutes(change: Change | None) -> answer.MovedMinutes | None:
+    if change is None or not (round(change.mean) or round(change.half_width)):
+        return None
+    return answer.MovedMinutes(mean=round(change.mean), half_width=round(change.half_width))

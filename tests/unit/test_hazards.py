@@ -8,6 +8,7 @@ import pytest
 
 from tests.simulation_days import at, case, day, exactly, suite_day
 from twin.durations.distribution import LogT
+from twin.durations.stages import STAGE_LAWS
 from twin.errors import SettingsError
 from twin.simulation import hazards as hz
 from twin.simulation import kernel, reference
@@ -19,7 +20,7 @@ from twin.simulation.result import NOT_DONE_S
 from twin.simulation.scenario import Scenario
 from twin.simulation.summary import parts, summarise
 from twin.site import SimulationOptions
-from twin.vocabulary import Milestone
+from twin.vocabulary import Milestone, Stage
 
 ENTRY, OUT = Milestone.PATIENT_IN_ROOM, Milestone.PATIENT_OUT_OF_ROOM
 LAWS = exactly(induction=10, lead_in=5, closure=4, emergence=6, turnover=20, pacu=30, unit=60)
@@ -59,6 +60,26 @@ def test_absent_surgeon_never_operates() -> None:
     futures = simulate(hz.SurgeonLate("ana").apply(two()))
     assert (futures.times["a"][ENTRY] == NOT_DONE_S).all()
     assert (futures.times["c"][ENTRY] < NOT_DONE_S).all()
+
+
+def test_cases_of_an_absent_surgeon_are_called_off() -> None:
+    scenario = hz.SurgeonAbsent("ana").apply(two())
+    assert [one.key for one in scenario.cases] == ["b", "c"]
+    begun = dataclasses.replace(two(), cases=(case("a", team=("ana",), patient_in_room=5.5), *two().cases[1:]))
+    with pytest.raises(SettingsError, match="still to begin"):
+        hz.SurgeonAbsent("ana").apply(begun)
+
+
+def test_late_start_counts_from_who_waits() -> None:
+    running = case("a", planned=5, patient_in_room=5.5)
+    scenario = dataclasses.replace(two(), cases=(running, *two().cases[1:]))
+    assert hours(hz.LateStart("A", 60).apply(scenario), "b", ENTRY) == pytest.approx(10.5)
+
+
+def test_slow_sterilization_moves_its_median() -> None:
+    slow = hz.SlowSterilization(60).apply(dataclasses.replace(two(), laws=STAGE_LAWS))
+    medians = [law.law.median for laws in (STAGE_LAWS, slow.laws) for law in laws if law.stage is Stage.STERILIZATION]
+    assert medians[1] - medians[0] == pytest.approx(60, abs=1)
 
 
 def test_no_show_frees_the_list() -> None:
@@ -109,6 +130,8 @@ def test_bed_blocked_holds_the_pacu() -> None:
         lambda s: hz.RoomDown("Z", at(8)).apply(s),
         lambda s: hz.PlacesClosed("PACU", 1, at(8)).apply(s),
         lambda s: hz.SlowTurnover(0).apply(s),
+        lambda s: hz.SlowSterilization(-1).apply(s),
+        lambda s: hz.SurgeonAbsent("nobody").apply(s),
         lambda s: hz.Emergency("e", at(8), 0, LAW, LAW, ("A",)).apply(s),
     ],
 )

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from pydantic import SecretStr
 from api.compose import worker_of
 from api.live import RETRY_S, WAKE_GAP_S, LiveProgram
 from api.push import BY_HAND
+from api.scenarios.model import WhatIf
 from api.sections import FhirSettings, PushSettings, SimulationSettings, SyncSettings
 from api.settings import load
 from tests.strangers.resources import morning
@@ -79,6 +81,16 @@ async def test_stop_is_prompt_with_nothing_to_write(server: Stranger) -> None:
         async with asyncio.timeout(20):
             await program.stop()
     assert await program.newer(10**6, 1) is None
+
+
+async def test_what_if_from_the_live_state(server: Stranger) -> None:
+    async with living(server.url) as program:
+        assert await program.newer(0, 60) is not None
+        answer = await program.what_if(WhatIf.model_validate({"hazards": [], "options": {"replications": 20}}))
+        assert program.snapshot is not None
+        assert datetime.fromisoformat(answer.at) <= program.snapshot.suite.now
+        assert answer.replications == 20
+        assert answer.difference is None
 
 
 def readings(server: Stranger) -> int:

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,29 @@ import structlog
 from typer.testing import CliRunner, Result
 
 from api.cli import app
+from fhir_adapters.pseudonyms import Pseudonyms, load_or_create_key
 from fixtures.scenarios import FOLDER, names
+from tests.unit.api_world import NOW, SERVER, morning
+from twin.journal import Journal
+from twin.timebase import wall_now
 
 ROOT = Path(__file__).parents[2]
 ORDINARY = FOLDER / "ordinary-day" / "bundle.json"
+
+
+@pytest.fixture
+def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The journal of the morning; it is 11:24 at the site, and the server had all of it an hour ago."""
+    monkeypatch.setenv("JUMEAU_FHIR__BASE_URL", SERVER)
+    monkeypatch.setenv("JUMEAU_CLOCK__ANCHOR", NOW.isoformat())
+    file = tmp_path / "jumeau.db"
+    key = Pseudonyms(load_or_create_key(Path(f"{file}.key")))
+    made = Journal.open(f"sqlite:///{file}", key_fingerprint=key.fingerprint)
+    known = wall_now() - timedelta(hours=1)
+    facts = [replace(fact, key=replace(fact.key, last_updated=known)) for fact in morning()]
+    made.append_batch(SERVER, facts, (), {}, reading="r1", observed_at=known)
+    made.close()
+    return file
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +62,94 @@ def test_golden_scenario_twice(name: str) -> None:
     assert first.exit_code == 0, first.output
     assert simulate(file, "--json").stdout == first.stdout
     assert json.loads(first.stdout)["name"] == name
+
+
+def test_live_journal(journal: Path) -> None:
+    file = journal.parent / "live.yaml"
+    file.write_text("start: {journal: live}\nhazards: [{kind: longer_case, case: a2, minutes: 60}]\n")
+    answer = told(file)
+    assert answer["at"].startswith("2026-11-24T11:24:")
+    assert [case["case"] for case in answer["difference"]["cases"]] == ["Appointment/a2", "Appointment/a3"]
+
+
+def test_journal_as_it_was_known(journal: Path) -> None:
+    file = journal.parent / "then.yaml"
+    file.write_text("start: {journal: live, at: 2026-11-24T11:00:00+01:00}\n")
+    assert told(file)["at"] == "2026-11-24T11:00:00+01:00"
+    file.write_text("start: {journal: live, at: 2026-11-24T12:00:00+01:00}\n")
+    answer = simulate(file)
+    assert answer.exit_code == 2
+    assert "line 1: start.at: give an instant that is past" in answer.stderr
+
+
+def test_alternatives_stand_side_by_side(tmp_path: Path) -> None:
+    file = tmp_path / "pacu.yaml"
+    places = "\n".join(f"  {n} closed: [{{kind: pacu_closed, places: {n}, until: 18:00}}]" for n in (3, 5))
+    start = f"start: {{at: 2026-11-24T10:40:00+01:00, bundle: {ORDINARY}}}"
+    longer = "hazards: [{kind: longer_case, case: ort-2, minutes: 30}]"
+    file.write_text(f"{start}\n{longer}\nalternatives:\n{places}\n")
+    answer = told(file)
+    assert [one["name"] for one in answer["alternatives"]] == ["3 closed", "5 closed"]
+    assert [len(one["hazards"]) for one in answer["alternatives"]] == [2, 2]
+    outcomes = [answer["with_hazards"], *(one["outcome"] for one in answer["alternatives"])]
+    holds = [outcome["pacu_hold_min"] for outcome in outcomes]
+    assert holds[0] < holds[1] < holds[2]
+    shown = simulate(file).stdout
+    assert all(words in shown for words in ("as it stands", "(hazards)", "3 closed", "5 closed"))
+
+
+@pytest.mark.parametrize(
+    ("hazard", "says"),
+    [
+        ("{kind: pacu_closed, places: 0}", "line 3: alternatives.worse.0.places"),
+        ("{kind: no_show, case: x9}", "line 3: alternatives.worse.0.case: is no case"),
+    ],
+)
+def test_bad_alternative_names_the_field(tmp_path: Path, hazard: str, says: str) -> None:
+    file = tmp_path / "worse.yaml"
+    start = f"start: {{at: 2026-11-24T10:40:00+01:00, bundle: {ORDINARY}}}"
+    file.write_text(f"{start}\nalternatives:\n  worse: [{hazard}]\n")
+    assert says in simulate(file).stderr
+
+
+def test_table_for_a_person(tmp_path: Path) -> None:
+    file = tmp_path / "down.yaml"
+    down, urgent = "{kind: room_down, room: Salle 2}", "{kind: emergency, at: 11:00, urgency: 1}"
+    hazards = f"[{down}, {urgent}, {{kind: cancellation, case: ort-3}}]"
+    site = "{urgency_targets_min: {1: 5}}"
+    file.write_text(f"start: {{at: 2026-11-24T10:40+01:00, bundle: {ORDINARY}}}\nsite: {site}\nhazards: {hazards}\n")
+    shown = simulate(file).stdout
+    for words in ("Salle 1", "Appointment/dig-3", "does not take place: 100 %", "later than its target", "cancelled: "):
+        assert words in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "give its fields"),
+        ("start: {journal: live}\n", "no journal yet"),
+        ("start: {bundle: none.json, at: 2026-11-24T10:40:00+01:00}", "line 1: start.bundle: can't be read"),
+        ("start: {bundle: bad.yaml, at: 2026-11-24T10:40:00+01:00}", "line 1: start.bundle: is not JSON"),
+        ("start: {bundle: ., at: 2026-11-24T10:40:00+01:00}", "line 1: start.bundle: can't be read"),
+        ("start:\n  bundle: b.json\n  at: soon", "line 3: start.at: give an instant with its offset"),
+        ("start: {journal: live}\noptions: {replications: 1000000000}", "line 2: options.replications"),
+        ("start: {journal: live}\nsite: {resources: {a: {kind: nurses}}}", "line 2: site.resources.a: give places"),
+        ("start: {journal: live}\nsite: {rooms: 3}", "line 2: site.rooms"),
+        ("start: {journal: live}\nhazards: [{kind: room_down}]", "line 2: hazards.0.room: Field required"),
+        ("start: {journal: live}\nhazards: [{kind: rain}]", "hazards.0: is no kind of hazard"),
+    ],
+)
+def test_bad_file_names_the_field(tmp_path: Path, text: str, says: str) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text(text)
+    answer = simulate(file, "--json")
+    assert (answer.exit_code, answer.stdout) == (2, "")
+    assert says in answer.stderr
+    assert len(answer.stderr.splitlines()) == 1
+
+
+def test_no_file_is_usage() -> None:
+    assert simulate().exit_code == 2
 
 
 def test_schema_file_is_up_to_date() -> None:

@@ -24,6 +24,7 @@ async def test_longer_case_moves_the_next() -> None:
     response = await asked({"hazards": [LONGER], "options": {"replications": 50}})
     assert response.status_code == 200, response.text
     answer = response.json()
+    assert "pseudonym" not in response.text
     assert answer["replications"] == 50
     assert [case["case"] for case in answer["baseline"]["cases"]] == [
         "Appointment/a1",

@@ -37,6 +37,7 @@ class Difference:
     """By room: probability."""
     overtime_min: dict[str, Change]
     team_overtime_min: dict[str, Change]
+    staff_overtime_min: dict[str, float]
     pacu_hold_min: float
     only_before: tuple[str, ...]
     """Cases that the second hasn't."""
@@ -62,6 +63,11 @@ def difference(before: Tally, after: Tally, ends: Mapping[str, datetime], teams:
         past_end={room: share for room, (share, _) in past.items()},
         overtime_min={room: minutes for room, (_, minutes) in past.items()},
         team_overtime_min=_team_overtime(before, after, teams),
+        staff_overtime_min={
+            staff: round((after.beyond_min[staff] - minutes) / first.options.replications, 1) + 0.0
+            for staff, minutes in before.beyond_min.items()
+            if staff in after.beyond_min
+        },
         pacu_hold_min=round((after.hold_min - before.hold_min) / first.options.replications, 1) + 0.0,
         only_before=_missing(before.left, after.left),
         only_after=_missing(after.left, before.left),

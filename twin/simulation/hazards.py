@@ -1,7 +1,8 @@
 """What can go wrong (French: aléas), as small values: each makes another scenario of a scenario, and they compose.
 
 Cases, resources and rooms are named by their keys. Instants are aware. A hazard that names what the scenario doesn't
-have is a SettingsError that names the field. To add one: a frozen value here with `apply`, and its name in `HAZARDS`.
+have is a SettingsError that names the field. To add one: a frozen value here with `apply`; its form in files and
+requests stands in `api/scenarios/hazards.py`.
 """
 
 import math
@@ -15,7 +16,7 @@ from twin.durations.stages import StageLaw
 from twin.errors import SettingsError
 from twin.simulation.resources import ResourceInput, ResourceKind
 from twin.simulation.scenario import CaseInput, Scenario
-from twin.vocabulary import CareSetting, Stage
+from twin.vocabulary import CareSetting, Milestone, Stage
 
 
 class Hazard(Protocol):
@@ -41,15 +42,16 @@ class LateStart:
     minutes: float
 
     def apply(self, scenario: Scenario) -> Scenario:
-        booked = [case.planned_in for case in scenario.cases if case.room == self.room and case.planned_in]
+        waiting = [case for case in scenario.cases if not case.passed(Milestone.PATIENT_IN_ROOM)]
+        booked = [case.planned_in for case in waiting if case.room == self.room and case.planned_in]
         if not booked:
-            raise SettingsError("late_start.room: no booked case of the scenario is in that room")
+            raise SettingsError("late_start.room: no booked case of the scenario is still to enter that room")
         return _closed(scenario, self.room, ResourceKind.ROOM, scenario.now, min(booked) + _minutes(self.minutes))
 
 
 @dataclass(frozen=True, slots=True)
 class SurgeonLate:
-    """A person of a team comes at an instant, or not at all today."""
+    """A person of a team comes at an instant; without one never, and who waits for them keeps the room."""
 
     person: str
     until: datetime | None = None
@@ -58,6 +60,20 @@ class SurgeonLate:
         if not any(self.person in case.team for case in scenario.cases):
             raise SettingsError("surgeon_late.person: nobody of that name is in a team of the scenario")
         return _closed(scenario, self.person, ResourceKind.SURGEON, scenario.now, self.until)
+
+
+@dataclass(frozen=True, slots=True)
+class SurgeonAbsent:
+    """A person of a team does not come any more: their cases that have not begun are called off."""
+
+    person: str
+
+    def apply(self, scenario: Scenario) -> Scenario:
+        begun = Milestone.PATIENT_IN_ROOM
+        kept = tuple(case for case in scenario.cases if self.person not in case.team or case.passed(begun))
+        if len(kept) == len(scenario.cases):
+            raise SettingsError("surgeon_absent.person: nobody of that name has a case that is still to begin")
+        return replace(scenario, cases=kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,19 +222,24 @@ class SlowTurnover:
         )
 
 
-HAZARDS: dict[str, type[Hazard]] = {
-    "late_start": LateStart,
-    "surgeon_late": SurgeonLate,
-    "longer_case": LongerCase,
-    "no_show": NoShow,
-    "not_fasted": NotFasted,
-    "cancellation": Cancellation,
-    "emergency": Emergency,
-    "room_down": RoomDown,
-    "places_closed": PlacesClosed,
-    "slow_turnover": SlowTurnover,
-}
-"""By the name that a scenario file gives them."""
+@dataclass(frozen=True, slots=True)
+class SlowSterilization:
+    """Instruments come back some minutes later."""
+
+    minutes: float
+
+    def apply(self, scenario: Scenario) -> Scenario:
+        if not self.minutes >= 0:
+            raise SettingsError("slow_sterilization.minutes must not be negative")
+        return replace(scenario, laws=tuple(self._slower(law) for law in scenario.laws))
+
+    def _slower(self, told: StageLaw) -> StageLaw:
+        if told.stage is not Stage.STERILIZATION:
+            return told
+        factor = 1 + self.minutes / told.law.median
+        return replace(
+            told, law=replace(told.law, loc=told.law.loc + math.log(factor), upper_min=told.law.upper_min * factor)
+        )
 
 
 def _minutes(minutes: float) -> timedelta:

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TypeVar
 
@@ -30,6 +30,8 @@ log = structlog.get_logger()
 # Without Numba: it would only take memory there.
 _SERVE = "import sys; sys.modules['numba'] = None; from twin.simulation.replications import serve; serve()"
 _LENGTH_BYTES = 8
+FEW = 5_000
+"""Cases times replications that the reference simulates in less time than it takes to load the kernel."""
 
 
 def simulate(scenario: Scenario) -> Futures:
@@ -47,8 +49,20 @@ def futures_of(scenario: Scenario, engine: Engine) -> Futures:
     return futures(plan, pathway, engine(pathway.program, pathway.draws, pathway.kept))
 
 
+def engine_for(scenarios: Iterable[Scenario]) -> Engine:
+    """The kernel, made ready first, which takes seconds where it is not compiled yet.
+
+    The reference where there is little to simulate, or no Numba.
+    """
+    if compiled.ready():
+        return kernel.run
+    if sum(len(one.cases) * one.options.replications for one in scenarios) <= FEW:
+        return reference.run
+    return best_engine()
+
+
 def best_engine() -> Engine:
-    """The kernel, made ready first, which takes seconds where it is not compiled yet; without Numba the reference."""
+    """The kernel, made ready first; without Numba the reference."""
     if not compiled.AVAILABLE:
         log.info("simulation_without_kernel", hint="slower; install the extra 'fast' for the compiled kernel")
         return reference.run

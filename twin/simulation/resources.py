@@ -48,6 +48,10 @@ HELD: dict[ResourceKind, tuple[Phase, Phase]] = {
 }
 ORDER = {kind: rank for rank, kind in enumerate(ResourceKind)}
 
+BEDS = (ResourceKind.ICU, ResourceKind.BED)
+"""Of which the demand is told."""
+STAFF = (ResourceKind.SURGEON, ResourceKind.ANESTHETIST, ResourceKind.NURSES)
+"""Who stays with a case past the end of a shift; a case has one place of one resource at a time."""
 FOR_ALL = frozenset(
     {ResourceKind.PORTER, ResourceKind.HOLDING, ResourceKind.CREW, ResourceKind.PACU_NURSE, ResourceKind.PACU}
 )

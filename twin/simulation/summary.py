@@ -17,6 +17,7 @@ import numpy as np
 from twin.simulation.draws import Seconds
 from twin.simulation.futures import futures
 from twin.simulation.lists import draw_plan
+from twin.simulation.occupancy import beyond_shifts, census
 from twin.simulation.pathway import write
 from twin.simulation.program import NEVER
 from twin.simulation.replications import Engine
@@ -29,8 +30,6 @@ from twin.vocabulary import Milestone
 K = TypeVar("K")
 PART = 250
 """Replications that are simulated at once."""
-HOURS = 24
-"""For which the demand of beds is told."""
 NOT_OPERATED, PAST_END, PAST_TARGET = "not operated", "past end", "past target"
 """What has a probability."""
 _Z95 = 1.96
@@ -70,6 +69,8 @@ class Summary:
     """By room: mean minutes past that end."""
     team_overtime_min: dict[str, float]
     """By team: mean minutes of its last case past its end."""
+    staff_overtime_min: dict[str, float]
+    """By resource of people with shifts: mean minutes that they work beyond them, all together."""
     past_target: dict[str, float]
     """By emergency: probability that it is not in a room within the minutes of its class."""
     pacu_hold_min: float
@@ -117,11 +118,18 @@ class Tally:
     """By bed resource; shape (HOURS, replications)."""
     hold_s: int
     """That rooms are blocked for want of a place after them, in all replications."""
+    beyond_s: dict[str, int]
+    """By resource of people with shifts: that more are at work than are on, in all replications."""
 
     @property
     def hold_min(self) -> float:
         """The same in minutes."""
         return self.hold_s / 60
+
+    @property
+    def beyond_min(self) -> dict[str, float]:
+        """The same in minutes."""
+        return {staff: seconds / 60 for staff, seconds in self.beyond_s.items()}
 
 
 def tally(scenario: Scenario, engine: Engine) -> Tally:
@@ -135,10 +143,10 @@ def tally_part(scenario: Scenario, engine: Engine) -> Tally:
     pathway = write(plan)
     waits = [visit for visit in pathway.visits if visit.resources]
     columns = np.unique(np.concatenate((pathway.kept, _read(waits, pathway))))
-    table = engine(pathway.program, pathway.draws, columns)
-    spent = _spent(waits, columns, table)
-    beds = _census(pathway, columns, table)
-    found = futures(plan, pathway, table[np.searchsorted(columns, pathway.kept)])
+    table = np.empty((pathway.program.columns, scenario.options.replications), dtype=np.int64)
+    table[columns] = engine(pathway.program, pathway.draws, columns)  # of the other rows nothing is read
+    spent = _spent(waits, table)
+    found = futures(plan, pathway, table[pathway.kept])
     rooms = {room: last_done([found.left[case] for case in mine]) for room, mine in found.room_cases.items()}
     return Tally(
         scenario,
@@ -146,8 +154,9 @@ def tally_part(scenario: Scenario, engine: Engine) -> Tally:
         left={case: _small(seconds) for case, seconds in found.left.items()},
         room_left={room: _small(seconds) for room, seconds in rooms.items()},
         waits_s=_waits_s(pathway, waits, spent),
-        beds=beds,
+        beds=census(pathway, table),
         hold_s=_held(pathway, waits, spent),
+        beyond_s=beyond_shifts(pathway, table),
     )
 
 
@@ -171,6 +180,7 @@ def joined(tallies: Sequence[Tally]) -> Tally:
         waits_s={resource: dict(mine) for resource, mine in waits.items()},
         beds={bed: np.concatenate([told.beds[bed] for told in tallies], axis=1) for bed in first.beds},
         hold_s=sum(told.hold_s for told in tallies),
+        beyond_s={staff: sum(told.beyond_s[staff] for told in tallies) for staff in first.beyond_s},
     )
 
 
@@ -214,10 +224,11 @@ def summary_of(
             if room in told.room_left
         },
         team_overtime_min=overtime,
+        staff_overtime_min={staff: round(minutes / number, 1) for staff, minutes in told.beyond_min.items()},
         past_target=shares(PAST_TARGET),
         pacu_hold_min=round(told.hold_min / number, 1),
         waits=_waits(told.waits_s, number),
-        beds={bed: _by_hour(census) for bed, census in told.beds.items()},
+        beds={bed: _by_hour(places) for bed, places in told.beds.items()},
     )
 
 
@@ -289,10 +300,10 @@ def _read(waits: Sequence[Visit], pathway: Pathway) -> Seconds:
     return np.array([*(c for visit in waits for c in (visit.begin, visit.end)), *stays], dtype=np.int64)
 
 
-def _spent(waits: Sequence[Visit], columns: Seconds, table: Seconds) -> list[int]:
+def _spent(waits: Sequence[Visit], table: Seconds) -> list[int]:
     """Seconds of each wait that came to its end, in all replications."""
-    begin = table[np.searchsorted(columns, np.array([visit.begin for visit in waits], dtype=np.int64))]
-    end = table[np.searchsorted(columns, np.array([visit.end for visit in waits], dtype=np.int64))]
+    begin = table[np.array([visit.begin for visit in waits], dtype=np.int64)]
+    end = table[np.array([visit.end for visit in waits], dtype=np.int64)]
     spent: list[int] = ((end - begin) * (end != NEVER)).sum(axis=1).tolist()
     return spent
 
@@ -326,19 +337,5 @@ def _waits(waits: Mapping[str, Mapping[str, int]], replications: int) -> tuple[W
     )
 
 
-def _census(pathway: Pathway, columns: Seconds, table: Seconds) -> dict[str, Seconds]:
-    """By bed resource, the places held at each full hour; shape (HOURS, replications)."""
-    hours = np.arange(HOURS)[:, np.newaxis] * 3600
-    found: dict[str, Seconds] = {}
-    for stay in pathway.stays:
-        name = pathway.program.resources[stay.resource].name
-        at = np.searchsorted(columns, (stay.begin or 0, stay.end))
-        begin = np.zeros(table.shape[1], dtype=np.int64) if stay.begin is None else table[at[0]]
-        end = table[at[1]]
-        there = (begin != NEVER) & (begin <= hours) & ((end == NEVER) | (end > hours))
-        found[name] = found.get(name, 0) + there.astype(np.int32)
-    return found
-
-
-def _by_hour(census: Seconds) -> tuple[tuple[int, int, int], ...]:
-    return tuple((row[0], row[1], row[2]) for row in quantiles(census).tolist())
+def _by_hour(places: Seconds) -> tuple[tuple[int, int, int], ...]:
+    return tuple((row[0], row[1], row[2]) for row in quantiles(places).tolist())

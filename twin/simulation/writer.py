@@ -7,7 +7,7 @@ import numpy as np
 
 from twin.simulation.draws import Seconds
 from twin.simulation.program import Give, Need, Program, Resource, Skip, Spend, Start, Step, Take, Task, Until
-from twin.simulation.resources import ORDER, ResourceKind
+from twin.simulation.resources import BEDS, ORDER, STAFF, ResourceKind
 from twin.vocabulary import Milestone
 
 
@@ -24,7 +24,7 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Stay:
-    """A place of a bed resource, between two columns of the table; held from the start without a first one."""
+    """A place of a bed or a person, between two columns of the table; held from the start without a first one."""
 
     resource: int
     begin: int | None
@@ -172,7 +172,7 @@ class Writer:
         return Pathway(program, table, columns, visits, tuple(self.kinds), tuple(self._stays(program)))
 
     def _stays(self, program: Program) -> Iterator[Stay]:
-        beds = (*self.of_kind[ResourceKind.ICU], *self.of_kind[ResourceKind.BED])
+        told = {number for kind in (*BEDS, *STAFF) for number in self.of_kind[kind]}
         steps = [
             (step, offset + number)
             for task, offset in zip(program.tasks, program.offsets, strict=False)
@@ -180,7 +180,7 @@ class Writer:
         ]
         taken = {step.need: column for step, column in steps if isinstance(step, Take)}
         for step, column in steps:
-            if isinstance(step, Give) and program.needs[step.need].resources[0] in beds:
+            if isinstance(step, Give) and program.needs[step.need].resources[0] in told:
                 yield Stay(program.needs[step.need].resources[0], taken.get(step.need), column)
 
 
