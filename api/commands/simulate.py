@@ -72,6 +72,6 @@ async def _means(workers: int, cluster: str | None, export: Path | None, *, tabl
 
 
 def _progress(done: int, most: int) -> None:
-    """One line of a terminal, written over; the rule may end it before its most."""
-    sys.stderr.write(f"\r{done} of at most {most} futures\x1b[K" + ("\n" if done == most else ""))
+    """One line of a terminal, written over by what comes next."""
+    sys.stderr.write(f"{done} of at most {most} futures\x1b[K\r")
     sys.stderr.flush()

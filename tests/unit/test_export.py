@@ -106,3 +106,10 @@ def test_parquet_needs_its_extra() -> None:
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "extra 'tables'" in told.stdout
+
+
+def test_columns_are_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "simulation.md").read_text()
+    for name, columns in TABLES.items():
+        for column in columns:
+            assert f"| {name} | `{column.name}` | {column.unit or column.kind} |" in page
