@@ -44,7 +44,7 @@ experiments: $(STAMP) ## what the predictions must show, with pass marks; writes
 	@$(BIN)/python -m tests.experiments $(ARGS)
 
 lock: $(STAMP) ## resolve requirements.lock anew (names, versions and hashes only)
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --extra demo --extra postgres --extra fast --extra ml --extra dev pyproject.toml requirements-build.in -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --extra demo --extra postgres --extra fast --extra ml --extra cluster --extra tables --extra dev pyproject.toml requirements-build.in -o requirements.lock
 
 clean: ## remove what make created
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

@@ -12,7 +12,7 @@ from api.scenarios.names import Names
 from api.scenarios.telling import Teller
 from twin.errors import SettingsError
 from twin.prediction import MODEL
-from twin.simulation.compare import difference
+from twin.simulation.compare import Difference, difference
 from twin.simulation.scenario import Scenario
 from twin.simulation.summary import Summary, Tally, summary_of
 from twin.timebase import with_offset
@@ -43,9 +43,13 @@ class Question:
 
     def answer(self, tallies: Sequence[Tally]) -> Answer:
         """From one tally of each scenario, in their order."""
-        teller, (before, *after) = Teller(self.live), tallies
-        baseline, start = self._summary(before, teller), self.live.scenario
-        shown = [self._variant(*each, before, teller) for each in zip(self.variants, after, strict=True)]
+        teller, start = Teller(self.live), self.live.scenario
+        baseline, *summaries = (self._summary(told, teller) for told in tallies)
+        told = zip(self.variants, summaries, tallies[1:], strict=True)
+        shown = [
+            self._variant(variant, summary, difference(tallies[0], after, teller.ends, teller.teams), teller)
+            for variant, summary, after in told
+        ]
         main = next((one for one in shown if not one.name), None)
         return Answer(
             name=self.name,
@@ -54,7 +58,7 @@ class Question:
             replications=baseline.replications,
             seed=start.options.seed,
             model=MODEL,
-            probability_half_width=baseline.half_width,
+            probability_half_width=max(each.half_width for each in (baseline, *summaries)),
             notes=teller.notes(),
             hazards=main.hazards if main else [],
             baseline=teller.outcome(start, baseline),
@@ -63,12 +67,11 @@ class Question:
             alternatives=[one for one in shown if one.name],
         )
 
-    def _variant(self, variant: Variant, after: Tally, before: Tally, teller: Teller) -> AlternativeShown:
-        moved = difference(before, after, teller.ends, teller.teams)
+    def _variant(self, variant: Variant, summary: Summary, moved: Difference, teller: Teller) -> AlternativeShown:
         return AlternativeShown(
             name=variant.name,
             hazards=[_told(hazard) for hazard in variant.hazards],
-            outcome=teller.outcome(variant.scenario, self._summary(after, teller)),
+            outcome=teller.outcome(variant.scenario, summary),
             difference=teller.difference(moved),
         )
 

@@ -12,10 +12,11 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
+from typing import Any
 
 import numpy as np
 
-from tests.benchmarks import Row
+from tests.benchmarks import Row, _salabim
 from tests.simulation_days import suite_day
 from twin.simulation import kernel, reference
 from twin.simulation.draws import Seconds
@@ -27,6 +28,7 @@ from twin.simulation.writer import Pathway
 
 UNIT = "replications of a suite's day, 63 cases"
 COMPARED = 60
+PEER_COMPARED = 10
 MANY = 1000
 SIZES = ((1, 400), (10, 40), (100, 6))
 """Days side by side, replications."""
@@ -52,9 +54,27 @@ def figures() -> dict[str, object]:
         "ratio": round(simpy_ms / kernel_ms, 1),
         "bit_equal": equal,
         "compared_values": known.size,
+        "salabim": by_salabim(pathway, known, kernel_ms),
         "two_cores": two_cores(pathway),
         "what_if": what_if(),
         "by_size": [by_size(size, replications) for size, replications in SIZES],
+    }
+
+
+def by_salabim(pathway: Pathway, known: Seconds, kernel_ms: float) -> dict[str, object]:
+    """A second peer, on the first of the same draws; AssertionError where more than ties differ."""
+    few = pathway.draws[:PEER_COMPARED]
+    found = _salabim.run(pathway.program, few)
+    equal = int((found == known[:, :PEER_COMPARED]).sum())
+    assert equal > 0.99 * found.size, "salabim was told another day"
+    taken_ms = 1000 * best(lambda: _salabim.run(pathway.program, few), rounds=2) / PEER_COMPARED
+    return {
+        "replications": PEER_COMPARED,
+        "salabim_ms": round(taken_ms, 2),
+        "kernel_ms": round(kernel_ms, 4),
+        "ratio": round(taken_ms / kernel_ms, 1),
+        "equal_values": equal,
+        "compared_values": found.size,
     }
 
 
@@ -120,11 +140,30 @@ def best(work: Callable[[], object], rounds: int = 3, clock: Callable[[], float]
 
 def run() -> list[Row]:
     """For the table of all benchmarks."""
-    found = figures()
-    rows = [("SimPy reference", "simpy_ms", 1.0), ("compiled kernel, bit-equal", "kernel_ms", found["ratio"])]
+    found: dict[str, Any] = figures()
+    row = partial(Row, "simulation")
+    both, what, salabim = found["two_cores"], found["what_if"], found["salabim"]
+    slower = salabim["salabim_ms"] / found["simpy_ms"]
+    first, *larger = found["by_size"]
     return [
-        Row("simulation", name, per_second=1000 / float(str(found[key])), unit=UNIT, ratio=float(str(ratio)))
-        for name, key, ratio in rows
+        row("salabim, most of it making its objects", 1000 / salabim["salabim_ms"], UNIT, 1.0),
+        row("SimPy reference", 1000 / found["simpy_ms"], UNIT, slower),
+        row("compiled kernel, bit-equal to SimPy", 1000 / found["kernel_ms"], UNIT, salabim["ratio"]),
+        row("SimPy reference, one core", 1000 / found["simpy_ms"], UNIT, 1.0),
+        row("compiled kernel, one core", 1000 / found["kernel_ms"], UNIT, found["ratio"]),
+        row("two SimPy processes", 1000 / both["simpy_ms"], UNIT, 1.0),
+        row("two kernel threads", 1000 / both["kernel_ms"], UNIT, both["ratio"]),
+        row("what-if by SimPy", 1000 * MANY / what["simpy_ms"], "futures of 1,000, draws to quantiles", 1.0),
+        row("what-if", 1000 * MANY / what["kernel_ms"], "futures of 1,000, draws to quantiles", what["ratio"]),
+        *(
+            row(
+                f"kernel, {told['cases']:,} cases a day",
+                1e6 / told["microseconds_per_case"],
+                f"cases; ratio to {first['cases']} cases a day",
+                first["microseconds_per_case"] / told["microseconds_per_case"],
+            )
+            for told in larger
+        ),
     ]
 
 

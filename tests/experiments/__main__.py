@@ -16,6 +16,7 @@ from tests.experiments import (
     v5_remaining,
     v6_late_stamps,
     v7,
+    v8,
     v9_room_ends,
     v10,
 )
@@ -31,6 +32,7 @@ NAMES = {
     "V5": "time remaining of running cases",
     "V6": "late and wrong time stamps",
     "V7": "the simulator against closed forms",
+    "V8": "trace replay: observed durations give the observed day",
     "V9": "when rooms end, told at 9, 12 and 15 h of 60 days",
     "V10": "common random numbers, 40 moves of one case",
 }
@@ -68,6 +70,7 @@ def _experiments(seed: int) -> dict[str, Callable[[], list[Figure]]]:
         "V5": lambda: v5_remaining.figures(first()),
         "V6": lambda: v6_late_stamps.figures(seed),
         "V7": lambda: v7.figures(seed),
+        "V8": lambda: v8.figures(seed),
         "V9": lambda: v9_room_ends.figures(seed),
         "V10": lambda: v10.figures(seed),
     }

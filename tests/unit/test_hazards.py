@@ -12,12 +12,13 @@ from twin.durations.stages import STAGE_LAWS
 from twin.errors import SettingsError
 from twin.simulation import hazards as hz
 from twin.simulation import kernel, reference
+from twin.simulation.export import records
 from twin.simulation.hazards import Hazard, with_hazards
 from twin.simulation.replications import simulate
 from twin.simulation.resources import ResourceInput, ResourceKind
 from twin.simulation.result import NOT_DONE_S
 from twin.simulation.scenario import Scenario
-from twin.simulation.summary import parts, records, summarise
+from twin.simulation.summary import parts, summarise
 from twin.site import SimulationOptions
 from twin.vocabulary import Milestone, Stage
 

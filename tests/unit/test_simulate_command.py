@@ -174,3 +174,41 @@ def test_hazards_stand_beside_the_baseline(tmp_path: Path) -> None:
     assert 40 <= longer["milestones"]["patient_out_of_room"]["p50"] <= 80
     assert answer["hazards"] == [{"kind": "longer_case", "case": "Appointment/ort-2", "minutes": 60.0}]
     assert {room["id"] for room in answer["difference"]["rooms"]} == {"salle-1"}, "the others stay as they are"
+
+
+def test_stops_by_itself_with_the_same_bytes(tmp_path: Path) -> None:
+    """Without a number of replications: until all is known to 4 points, by any number of threads."""
+    file = tmp_path / "late.json"
+    start = {"at": "2026-11-24T10:40:00+01:00", "bundle": str(ORDINARY)}
+    hazards = [{"kind": "longer_case", "case": "Appointment/ort-2", "minutes": 200}]
+    file.write_text(json.dumps({"start": start, "hazards": hazards}))
+    answer = told(file)
+    assert answer["replications"] in range(400, 2001, 100)
+    assert answer["probability_half_width"] <= 0.04
+    assert told_by(file, "--workers", "3") == json.dumps(answer, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def told_by(file: Path, *arguments: str) -> str:
+    answer = simulate(file, "--json", *arguments)
+    assert answer.exit_code == 0, answer.output
+    return answer.stdout
+
+
+def test_exported_beside_the_answer(tmp_path: Path) -> None:
+    told_by(FOLDER / "ordinary-day" / "scenario.yaml", "--export", str(tmp_path / "out"), "--tables", "parquet")
+    names = ("beds", "milestones", "rooms", "visits", "waits")
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [f"{name}.parquet" for name in names]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--workers", "0"), "--workers: give a number"),
+        (("--export", "futures.xlsx"), "give FILE.csv"),
+        (("--cluster", "nowhere"), "cluster:"),
+    ],
+)
+def test_senseless_means(arguments: tuple[str, ...], says: str) -> None:
+    answer = simulate(FOLDER / "ordinary-day" / "scenario.yaml", *arguments)
+    assert answer.exit_code == 2
+    assert says in answer.output

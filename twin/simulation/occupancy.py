@@ -24,23 +24,23 @@ def census(pathway: Pathway, table: Seconds) -> dict[str, Seconds]:
         begin = np.zeros(table.shape[1], dtype=np.int64) if stay.begin is None else table[stay.begin]
         end = table[stay.end]
         there = (begin != NEVER) & (begin <= hours) & ((end == NEVER) | (end > hours))
-        found[name] = found.get(name, 0) + there.astype(np.int64)
+        found[name] = found.get(name, 0) + there.astype(np.int32)
     return found
 
 
-def beyond_shifts(pathway: Pathway, table: Seconds) -> dict[str, float]:
-    """By resource of people with shifts, minutes of all replications that more of them are held than there are."""
+def beyond_shifts(pathway: Pathway, table: Seconds) -> dict[str, int]:
+    """By resource of people with shifts, seconds of all replications that more of them are held than there are."""
     held: dict[int, list[Stay]] = defaultdict(list)
     for stay in pathway.stays:
         if pathway.kinds[stay.resource] in STAFF and pathway.program.resources[stay.resource].changes:
             held[stay.resource].append(stay)
     return {
-        pathway.program.resources[number].name: _over_min(pathway.program.resources[number], stays, table)
+        pathway.program.resources[number].name: _over_s(pathway.program.resources[number], stays, table)
         for number, stays in held.items()
     }
 
 
-def _over_min(resource: Resource, stays: Sequence[Stay], table: Seconds) -> float:
+def _over_s(resource: Resource, stays: Sequence[Stay], table: Seconds) -> int:
     """Every change of who is held or on, in order: what lies between two, where more are held, times how many more."""
     size = table.shape[1]
     begins = np.stack([np.zeros(size, dtype=np.int64) if s.begin is None else table[s.begin] for s in stays])
@@ -58,4 +58,4 @@ def _over_min(resource: Resource, stays: Sequence[Stay], table: Seconds) -> floa
     order = np.argsort(times, axis=0, kind="stable")
     times = np.take_along_axis(times, order, axis=0)
     more = np.cumsum(np.take_along_axis(jumps, order, axis=0), axis=0) - resource.capacity
-    return float((np.maximum(more[:-1], 0) * np.diff(times, axis=0)).sum()) / 60
+    return int((np.maximum(more[:-1], 0) * np.diff(times, axis=0)).sum())

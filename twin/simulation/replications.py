@@ -60,6 +60,11 @@ def engine_for(scenarios: Iterable[Scenario]) -> Engine:
         return _fast()
     if sum(len(one.cases) * one.options.replications for one in scenarios) <= FEW:
         return _reference()
+    return best_engine()
+
+
+def best_engine() -> Engine:
+    """The kernel, made ready first; without Numba the reference."""
     if not readiness.AVAILABLE:
         log.info("simulation_without_kernel", hint="slower; install the extra 'fast' for the compiled kernel")
         return _reference()

@@ -1,15 +1,16 @@
-"""What many futures say together: flat records, and summaries that hold in bounded memory.
+"""What many futures say together: tallies that parts of a run add up to in bounded memory, and their summary.
 
 A large run goes by in parts of some hundred replications, each with the draws that the whole would have; of each only
 what the summary needs is kept: one instant a case and milestone, sums of waits: of 10,000 replications of a clinic's
 day some tens of megabytes.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -23,26 +24,16 @@ from twin.simulation.replications import Engine
 from twin.simulation.resources import ResourceKind
 from twin.simulation.result import NOT_DONE_S, quantiles
 from twin.simulation.scenario import Scenario
-from twin.simulation.writer import Pathway
+from twin.simulation.writer import Pathway, Visit
 from twin.vocabulary import Milestone
 
 K = TypeVar("K")
 PART = 250
 """Replications that are simulated at once."""
+NOT_OPERATED, PAST_END, PAST_TARGET = "not operated", "past end", "past target"
+"""What has a probability."""
+_Z95 = 1.96
 _AFTER_ROOM = frozenset({ResourceKind.PACU, ResourceKind.PACU_NURSE, ResourceKind.ICU})
-
-
-class Record(NamedTuple):
-    """One visit of a case to a stage, or one wait for a resource, in one replication; seconds since now."""
-
-    replication: int
-    case: str
-    stage: str
-    """Of a wait: "wait"."""
-    resource: str
-    """What was waited for, several joined by "|"; empty where it is no wait."""
-    begin: int
-    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +58,7 @@ class Summary:
 
     replications: int
     half_width: float
-    """Of the 95 % interval of any probability here, at most."""
+    """Monte-Carlo error: of the 95 % interval of any probability here, at most."""
     milestones: dict[str, dict[Milestone, tuple[int, int, int]]]
     not_operated: dict[str, float]
     """By case still to enter: probability that it does not take place, for want of the patient, surgeon or room."""
@@ -88,20 +79,6 @@ class Summary:
     """The longest first."""
     beds: dict[str, tuple[tuple[int, int, int], ...]]
     """By bed resource: (P10, P50, P90) of the cases that hold a place, at each full hour from now on."""
-
-
-def records(scenario: Scenario, engine: Engine) -> Iterator[Record]:
-    """One after the other, in parts of replications: for a CSV or Parquet file."""
-    for part in parts(scenario):
-        pathway = write(draw_plan(part))
-        table = engine(pathway.program, pathway.draws, np.arange(pathway.program.columns))
-        names = [resource.name for resource in pathway.program.resources]
-        for replication in range(table.shape[1]):
-            for visit in pathway.visits:
-                begin, end = int(table[visit.begin, replication]), int(table[visit.end, replication])
-                if end != NEVER:
-                    wanted = "|".join(names[resource] for resource in visit.resources)
-                    yield Record(part.first_replication + replication, visit.case, visit.stage, wanted, begin, end)
 
 
 def parts(scenario: Scenario, size: int = PART) -> Iterator[Scenario]:
@@ -135,50 +112,75 @@ class Tally:
     """By case: when it is out of its room."""
     room_left: dict[str, Seconds]
     """By room: when the last of its cases that take place is out."""
-    waits: dict[str, dict[str, float]]
+    waits_s: dict[str, dict[str, int]]
+    """By resource and case, of all replications."""
     beds: dict[str, Seconds]
     """By bed resource; shape (HOURS, replications)."""
-    hold_min: float
-    beyond_min: dict[str, float]
-    """By resource of people with shifts: minutes, of all replications, that more are at work than are on."""
+    hold_s: int
+    """That rooms are blocked for want of a place after them, in all replications."""
+    beyond_s: dict[str, int]
+    """By resource of people with shifts: that more are at work than are on, in all replications."""
+
+    @property
+    def hold_min(self) -> float:
+        """The same in minutes."""
+        return self.hold_s / 60
+
+    @property
+    def beyond_min(self) -> dict[str, float]:
+        """The same in minutes."""
+        return {staff: seconds / 60 for staff, seconds in self.beyond_s.items()}
 
 
 def tally(scenario: Scenario, engine: Engine) -> Tally:
     """Simulates in parts, and keeps what summaries and comparisons need."""
-    times: dict[str, dict[Milestone, list[Seconds]]] = defaultdict(lambda: defaultdict(list))
-    left: dict[str, list[Seconds]] = defaultdict(list)
-    room_left: dict[str, list[Seconds]] = defaultdict(list)
-    waits: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
-    beds: dict[str, list[Seconds]] = defaultdict(list)
-    beyond: dict[str, float] = defaultdict(float)
-    hold = 0.0
-    for part in parts(scenario):
-        plan = draw_plan(part)
-        pathway = write(plan)
-        table = engine(pathway.program, pathway.draws, np.arange(pathway.program.columns))
-        _add_waits(pathway, table, waits)
-        hold += _held(pathway, table)
-        for staff, minutes in beyond_shifts(pathway, table).items():
-            beyond[staff] += minutes
-        for bed, places in census(pathway, table).items():
-            beds[bed].append(places)
-        found = futures(plan, pathway, table[pathway.kept])
-        for case, mine in found.times.items():
-            for milestone, seconds in mine.items():
-                times[case][milestone].append(seconds.astype(np.int32))
-        _append(left, found.left)
-        _append(
-            room_left, {room: last_done([found.left[case] for case in mine]) for room, mine in found.room_cases.items()}
-        )
+    return joined([tally_part(part, engine) for part in parts(scenario)])
+
+
+def tally_part(scenario: Scenario, engine: Engine) -> Tally:
+    """Simulates at once."""
+    plan = draw_plan(scenario)
+    pathway = write(plan)
+    waits = [visit for visit in pathway.visits if visit.resources]
+    columns = np.unique(np.concatenate((pathway.kept, _read(waits, pathway))))
+    table = np.empty((pathway.program.columns, scenario.options.replications), dtype=np.int64)
+    table[columns] = engine(pathway.program, pathway.draws, columns)  # of the other rows nothing is read
+    spent = _spent(waits, table)
+    found = futures(plan, pathway, table[pathway.kept])
+    rooms = {room: last_done([found.left[case] for case in mine]) for room, mine in found.room_cases.items()}
     return Tally(
         scenario,
-        times={case: _joined(mine) for case, mine in times.items()},
-        left=_joined(left),
-        room_left=_joined(room_left),
-        waits={resource: dict(mine) for resource, mine in waits.items()},
-        beds={bed: np.concatenate(places, axis=1) for bed, places in beds.items()},
-        hold_min=hold,
-        beyond_min=dict(beyond),
+        times={case: {m: _small(s) for m, s in mine.items()} for case, mine in found.times.items()},
+        left={case: _small(seconds) for case, seconds in found.left.items()},
+        room_left={room: _small(seconds) for room, seconds in rooms.items()},
+        waits_s=_waits_s(pathway, waits, spent),
+        beds=census(pathway, table),
+        hold_s=_held(pathway, waits, spent),
+        beyond_s=beyond_shifts(pathway, table),
+    )
+
+
+def joined(tallies: Sequence[Tally]) -> Tally:
+    """One tally of parts of a scenario, in their order."""
+    first = tallies[0]
+    waits: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for told in tallies:
+        for resource, mine in told.waits_s.items():
+            for case, seconds in mine.items():
+                waits[resource][case] += seconds
+    number = sum(told.scenario.options.replications for told in tallies)
+    scenario = replace(first.scenario, options=replace(first.scenario.options, replications=number))
+    return Tally(
+        scenario,
+        times={
+            case: {m: _whole([t.times[case][m] for t in tallies]) for m in mine} for case, mine in first.times.items()
+        },
+        left={case: _whole([told.left[case] for told in tallies]) for case in first.left},
+        room_left={room: _whole([told.room_left[room] for told in tallies]) for room in first.room_left},
+        waits_s={resource: dict(mine) for resource, mine in waits.items()},
+        beds={bed: np.concatenate([told.beds[bed] for told in tallies], axis=1) for bed in first.beds},
+        hold_s=sum(told.hold_s for told in tallies),
+        beyond_s={staff: sum(told.beyond_s[staff] for told in tallies) for staff in first.beyond_s},
     )
 
 
@@ -199,45 +201,59 @@ def summary_of(
     targets_min: Mapping[int, float] | None = None,
 ) -> Summary:
     """What a tally says. `targets_min`: by urgency class."""
-    number = told.scenario.options.replications
-    past = {
-        room: _past(told.scenario, told.room_left[room], end) for room, end in ends.items() if room in told.room_left
-    }
+    number, asked = told.scenario.options.replications, counts(told, ends, targets_min or {})
+
+    def shares(kind: str) -> dict[str, float]:
+        return {name: round(hits / number, 2) for (of, name), hits in asked.items() if of == kind}
+
     overtime = {
-        name: _past(told.scenario, last, team.end)[1]
+        name: _overtime_min(told.scenario, last, team.end)
         for name, team in teams.items()
         if (last := last_left(told, team.cases)) is not None
     }
     return Summary(
         replications=number,
-        half_width=round(float(1.96 * np.sqrt(0.25 / number)), 3),
+        half_width=round(max((half_width(hits, number) for hits in asked.values()), default=0.0), 3),
         milestones={case: threes(mine) for case, mine in told.times.items()},
-        not_operated={
-            case: round(float(np.mean(mine[Milestone.PATIENT_IN_ROOM] >= NOT_DONE_S)), 2)
-            for case, mine in told.times.items()
-            if Milestone.PATIENT_IN_ROOM in mine
-        },
+        not_operated=shares(NOT_OPERATED),
         room_end=threes(told.room_left),
-        past_end={room: share for room, (share, _) in past.items()},
-        overtime_min={room: minutes for room, (_, minutes) in past.items()},
+        past_end=shares(PAST_END),
+        overtime_min={
+            room: _overtime_min(told.scenario, told.room_left[room], end)
+            for room, end in ends.items()
+            if room in told.room_left
+        },
         team_overtime_min=overtime,
         staff_overtime_min={staff: round(minutes / number, 1) for staff, minutes in told.beyond_min.items()},
-        past_target=_past_target(told, targets_min or {}),
+        past_target=shares(PAST_TARGET),
         pacu_hold_min=round(told.hold_min / number, 1),
-        waits=_waits(told.waits, number),
+        waits=_waits(told.waits_s, number),
         beds={bed: _by_hour(places) for bed, places in told.beds.items()},
     )
 
 
-def _past_target(told: Tally, targets_min: Mapping[int, float]) -> dict[str, float]:
-    found = {}
+def counts(told: Tally, ends: Mapping[str, datetime], targets_min: Mapping[int, float]) -> dict[tuple[str, str], int]:
+    """In how many replications each thing whose probability is published happens; by (kind, case or room)."""
+    found: dict[tuple[str, str], int] = {}
     for case in told.scenario.cases:
-        target = None if case.urgency is None else targets_min.get(case.urgency)
         entered = told.times[case.key].get(Milestone.PATIENT_IN_ROOM)
-        if target is not None and case.planned_in is not None and entered is not None:
+        if entered is None:
+            continue
+        found[NOT_OPERATED, case.key] = int(np.count_nonzero(entered >= NOT_DONE_S))
+        target = None if case.urgency is None else targets_min.get(case.urgency)
+        if target is not None and case.planned_in is not None:
             due = told.scenario.seconds(case.planned_in) + round(60 * target)
-            found[case.key] = round(float(np.mean(entered > due)), 2)
+            found[PAST_TARGET, case.key] = int(np.count_nonzero(entered > due))
+    for room, end in ends.items():
+        if room in told.room_left:
+            found[PAST_END, room] = int(np.count_nonzero(_past_s(told.scenario, told.room_left[room], end)))
     return found
+
+
+def half_width(hits: int, number: int) -> float:
+    """Of the 95 % interval of a probability (Wilson 1927), which has a width also where it happens never or always."""
+    share, square = hits / number, _Z95**2
+    return _Z95 * math.sqrt(share * (1 - share) / number + square / (4 * number**2)) / (1 + square / number)
 
 
 def last_left(told: Tally, cases: Iterable[str]) -> Seconds | None:
@@ -252,13 +268,12 @@ def last_done(lefts: Sequence[Seconds]) -> Seconds:
     return np.asarray(np.where(stacked < NOT_DONE_S, stacked, stacked.min(axis=0)).max(axis=0))
 
 
-def _append(kept: dict[str, list[Seconds]], found: Mapping[str, Seconds]) -> None:
-    for name, seconds in found.items():
-        kept[name].append(seconds.astype(np.int32))
+def _small(seconds: Seconds) -> Seconds:
+    return seconds.astype(np.int32)  # NOT_DONE_S included
 
 
-def _joined(kept: Mapping[K, list[Seconds]]) -> dict[K, Seconds]:
-    return {name: np.concatenate(seconds) for name, seconds in kept.items()}
+def _whole(parts: list[Seconds]) -> Seconds:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def threes(rows: Mapping[K, Seconds]) -> dict[K, tuple[int, int, int]]:
@@ -279,44 +294,53 @@ def _three(seconds: Seconds) -> tuple[int, int, int]:
     return low, middle, high
 
 
-def _past(scenario: Scenario, seconds: Seconds, end: datetime) -> tuple[float, float]:
-    """Probability and mean minutes past an end; what never happens is not past it."""
-    over = np.maximum(seconds - scenario.seconds(end), 0) * (seconds < NOT_DONE_S)
-    return round(float(np.mean(over > 0)), 2), round(float(np.mean(over)) / 60, 1)
+def _past_s(scenario: Scenario, seconds: Seconds, end: datetime) -> Seconds:
+    """Seconds past an end; what never happens is not past it."""
+    return np.asarray(np.maximum(seconds - scenario.seconds(end), 0) * (seconds < NOT_DONE_S))
 
 
-def _add_waits(pathway: Pathway, table: Seconds, waits: dict[str, dict[str, float]]) -> None:
-    """Minutes of all replications by resource and case; who waits for one of several waits for the first named."""
-    names = [resource.name for resource in pathway.program.resources]
-    for visit in pathway.visits:
-        if visit.resources:
-            minutes = _spent(table, visit.begin, visit.end)
-            if minutes:
-                waits[names[visit.resources[0]]][visit.case] += minutes
+def _overtime_min(scenario: Scenario, seconds: Seconds, end: datetime) -> float:
+    return round(float(np.mean(_past_s(scenario, seconds, end))) / 60, 1)
 
 
-def _spent(table: Seconds, begin: int, end: int) -> float:
-    done = table[end] != NEVER
-    return float(((table[end] - table[begin]) * done).sum()) / 60
+def _read(waits: Sequence[Visit], pathway: Pathway) -> Seconds:
+    """Columns that waits and stays are told by."""
+    stays = [column for stay in pathway.stays for column in (stay.begin, stay.end) if column is not None]
+    return np.array([*(c for visit in waits for c in (visit.begin, visit.end)), *stays], dtype=np.int64)
 
 
-def _held(pathway: Pathway, table: Seconds) -> float:
-    """Minutes, of all replications, that rooms are blocked by waiting for what comes after them."""
-    after = {
-        number for number, resource in enumerate(pathway.program.resources) if pathway.kinds[number] in _AFTER_ROOM
-    }
-    return sum(_spent(table, v.begin, v.end) for v in pathway.visits if v.resources and v.resources[0] in after)
+def _spent(waits: Sequence[Visit], table: Seconds) -> list[int]:
+    """Seconds of each wait that came to its end, in all replications."""
+    begin = table[np.array([visit.begin for visit in waits], dtype=np.int64)]
+    end = table[np.array([visit.end for visit in waits], dtype=np.int64)]
+    spent: list[int] = ((end - begin) * (end != NEVER)).sum(axis=1).tolist()
+    return spent
 
 
-def _waits(waits: dict[str, dict[str, float]], replications: int) -> tuple[Wait, ...]:
+def _waits_s(pathway: Pathway, waits: Sequence[Visit], spent: Sequence[int]) -> dict[str, dict[str, int]]:
+    """By resource and case; who waits for one of several waits for the first named."""
+    found: dict[str, dict[str, int]] = {}
+    for visit, seconds in zip(waits, spent, strict=True):
+        if seconds:
+            mine = found.setdefault(pathway.program.resources[visit.resources[0]].name, {})
+            mine[visit.case] = mine.get(visit.case, 0) + seconds
+    return found
+
+
+def _held(pathway: Pathway, waits: Sequence[Visit], spent: Sequence[int]) -> int:
+    """Seconds that rooms are blocked by waiting for what comes after them."""
+    return sum(s for visit, s in zip(waits, spent, strict=True) if pathway.kinds[visit.resources[0]] in _AFTER_ROOM)
+
+
+def _waits(waits: Mapping[str, Mapping[str, int]], replications: int) -> tuple[Wait, ...]:
     totals = {resource: sum(cases.values()) for resource, cases in waits.items()}
     everything = sum(totals.values())
     return tuple(
         Wait(
             resource,
-            round(total / replications, 1),
+            round(total / 60 / replications, 1),
             round(total / everything, 2),
-            {case: round(minutes / replications, 1) for case, minutes in sorted(waits[resource].items())},
+            {case: round(seconds / 60 / replications, 1) for case, seconds in sorted(waits[resource].items())},
         )
         for resource, total in sorted(totals.items(), key=lambda item: (-item[1], item[0]))
     )
