@@ -75,7 +75,8 @@ class Learner:
         """Of all that the history of a day depends on besides the facts, this program's version included."""
         settings = self._memory.settings
         told = context_text(settings, self._clock, reading=self._memory.reading, source="")
-        words = (told, settings.fhir.base_url, first_day(settings, now).isoformat(), version("jumeau"))
+        start = self._memory.start.digest if self._memory.start else ""
+        words = (told, settings.fhir.base_url, first_day(settings, now).isoformat(), version("jumeau"), start)
         return hashlib.blake2b("\n".join(words).encode(), digest_size=16).hexdigest()
 
     def _is_due(self, basis: Basis) -> bool:

@@ -85,7 +85,7 @@ class UnrecordedEnd:
         if share == 0:
             return np.asarray(running)
         at, mass = self._ended
-        return np.where(p < share, np.interp(p / share * mass[-1], mass, at), running)
+        return np.where(p < share, np.interp(np.minimum(p, share) / share * mass[-1], mass, at), running)
 
     @property
     def _elapsed(self) -> float:

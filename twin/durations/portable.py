@@ -28,11 +28,7 @@ def values_of(model: DurationModel) -> dict[str, Any]:
         "constants": asdict(model.constants),
         "first_at": model.first_at and model.first_at.isoformat(),
         "last_at": model.last_at and model.last_at.isoformat(),
-        "regressors": {
-            "columns": [asdict(column) for column in model.regressors.columns],
-            "gamma": model.regressors.gamma.tolist(),
-            "covariance": model.regressors.covariance.tolist(),
-        },
+        "regressors": regressors_told(model.regressors),
         "tallies": [[list(key), *tally] for key, tally in sorted(model.tallies.items())],
     }
 
@@ -49,17 +45,29 @@ def model_of(values: Mapping[str, Any]) -> DurationModel:
         raise SettingsError("the duration model is damaged: learn it again") from error
 
 
-def _model(values: Mapping[str, Any]) -> DurationModel:
-    options = dict(values["options"])
-    options["booked_interval"] = BookedInterval(options["booked_interval"])
-    options["scales"] = tuple((str(name), float(at), float(by)) for name, at, by in options.get("scales", ()))
-    told = values["regressors"]
+def regressors_told(regressors: Regressors) -> dict[str, Any]:
+    """What is estimated of the regressors, for `json.dumps`."""
+    return {
+        "columns": [asdict(column) for column in regressors.columns],
+        "gamma": regressors.gamma.tolist(),
+        "covariance": regressors.covariance.tolist(),
+    }
+
+
+def regressors_of(told: Mapping[str, Any]) -> Regressors:
+    """The regressors of `regressors_told`; KeyError, TypeError or ValueError for anything else."""
     columns = tuple(Column(**column) for column in told["columns"])
-    regressors = Regressors(
+    return Regressors(
         Layout(columns),
         np.array(told["gamma"], dtype=np.float64),
         np.array(told["covariance"], dtype=np.float64).reshape(len(columns), len(columns)),
     )
+
+
+def _model(values: Mapping[str, Any]) -> DurationModel:
+    options = dict(values["options"])
+    options["booked_interval"] = BookedInterval(options["booked_interval"])
+    options["scales"] = tuple((str(name), float(at), float(by)) for name, at, by in options.get("scales", ()))
     return DurationModel(
         DurationOptions(**options),
         float(values["prior_loc"]),
@@ -68,7 +76,7 @@ def _model(values: Mapping[str, Any]) -> DurationModel:
             for key, n, total, ss, cases in values["tallies"]
         },
         Constants(**{**values["constants"], "widths": tuple(values["constants"].get("widths", ()))}),
-        regressors,
+        regressors_of(values["regressors"]),
         _instant(values["first_at"]),
         _instant(values["last_at"]),
     )

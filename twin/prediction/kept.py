@@ -8,12 +8,13 @@ from typing import Any
 
 from twin.durations.distribution import LogT
 from twin.durations.monitor import Monitor, Review, Stream
-from twin.durations.portable import model_of, values_of
+from twin.durations.portable import model_of, regressors_of, regressors_told, values_of
 from twin.durations.stages import StageLaw
 from twin.durations.watched import Watched
 from twin.errors import SettingsError
 from twin.prediction.models import History
-from twin.vocabulary import CareSetting, Stage
+from twin.prediction.recovery import Stays
+from twin.vocabulary import CareSetting, Milestone, Stage
 
 
 def text_of(history: History) -> str:
@@ -24,6 +25,8 @@ def text_of(history: History) -> str:
             "room": _watched(history.room),
             "surgical": _watched(history.surgical),
             "laws": [asdict(law) for law in history.laws],
+            "stays": {stage: regressors_told(mine) for stage, mine in history.stays.regressors.items()},
+            "lags": history.lags,
         }
     )
 
@@ -37,6 +40,8 @@ def history_of_text(text: str) -> History | None:
             _watched_of(told["room"]),
             _watched_of(told["surgical"]),
             tuple(map(_law_of, told["laws"])),
+            Stays({Stage(stage): regressors_of(mine) for stage, mine in told["stays"].items()}),
+            {Milestone(milestone): tuple(mine) for milestone, mine in told["lags"].items()},
         )
     except (KeyError, TypeError, ValueError, AttributeError, SettingsError):
         return None
