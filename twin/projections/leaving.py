@@ -53,10 +53,11 @@ def without_strangers(ledger: Ledger) -> Ledger:
         for _, resource, content in apart
         if isinstance(content, PatientFact) and (content.replaced_by or content.replaces)
     }
+    known = named | merged
     strangers = {
         ref
         for ref, resource, content in apart
-        if (content.patient if isinstance(content, ResultFact) else resource.newest.key.id) not in named | merged
+        if (content.patient if isinstance(content, ResultFact) else resource.newest.key.id) not in known
     }
     kept = {ref: resource for ref, resource in ledger.resources.items() if ref not in strangers} if strangers else {}
     return ledger if not strangers else Ledger(MappingProxyType(kept))
