@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
+from io import BytesIO
 from typing import Any
 
 from fhir_adapters import dates
@@ -16,7 +17,7 @@ from fhir_adapters.answers import Answer, http_date
 from fhir_adapters.client import FhirClient
 from fhir_adapters.errors import AdapterError, BadAnswerError, SlowError
 from fhir_adapters.gathering import Batch
-from fhir_adapters.ndjson import CHUNK_BYTES, Chunk, Loaded, read_chunk
+from fhir_adapters.ndjson import CHUNK_BYTES, Chunk, Loaded, blocks, read_chunk
 from fhir_adapters.normalise import Normaliser
 from twin.timebase import monotonic, wall_now
 
@@ -93,15 +94,8 @@ def _files(manifest: object) -> list[tuple[str, str]]:
 
 
 def _chunks(kind: str, body: bytes) -> list[Chunk]:
-    lines, chunks, size = body.split(b"\n"), list[Chunk](), 0
-    group: list[bytes] = []
-    for number, line in enumerate(lines, start=1):
-        group.append(line)
-        size += len(line)
-        if size >= CHUNK_BYTES or number == len(lines):
-            chunks.append(Chunk(f"export of {kind}", number - len(group) + 1, group, wall_now()))
-            group, size = [], 0
-    return chunks
+    now = wall_now()
+    return [Chunk(f"export of {kind}", first, text, now) for first, text in blocks(BytesIO(body), CHUNK_BYTES)]
 
 
 def _batch(loaded: Loaded, kind: str, at: datetime) -> Batch:

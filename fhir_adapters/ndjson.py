@@ -16,7 +16,7 @@ import gzip
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,19 +40,21 @@ _BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Some texts of one file, each a JSON value or what should be one."""
+    """Some lines of one file, or all of a file that is one JSON value."""
 
     place: str
     """Where they stand, as a message may name it."""
     first: int
-    texts: list[bytes]
+    """Number of the first line."""
+    text: bytes
     written_at: datetime
     """When the file was last written."""
+    whole: bool = False
 
     @property
-    def size(self) -> int:
-        """Bytes."""
-        return sum(map(len, self.texts))
+    def texts(self) -> list[bytes]:
+        """Each a JSON value, or what should be one."""
+        return [self.text] if self.whole else self.text.split(b"\n")
 
 
 @dataclass(slots=True)
@@ -100,10 +102,11 @@ def chunks_of(path: Path, *, chunk_bytes: int = CHUNK_BYTES) -> Iterator[Chunk]:
     written_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     try:
         with _opened(path) as file:
-            whole = ".ndjson" not in path.name.lower() and ".jsonl" not in path.name.lower()
-            texts = [(1, file.read(MAX_BUNDLE_BYTES + 1))] if whole else _lines(file)
-            for first, group in _grouped(texts, chunk_bytes):
-                yield Chunk(place, first, group, written_at)
+            if ".ndjson" in path.name.lower() or ".jsonl" in path.name.lower():
+                for first, text in blocks(file, chunk_bytes):
+                    yield Chunk(place, first, text, written_at)
+            else:
+                yield Chunk(place, 1, file.read(MAX_BUNDLE_BYTES + 1), written_at, whole=True)
     except (OSError, EOFError, zlib.error) as error:
         raise BadSourceError(f"{place} can't be read to its end ({type(error).__name__}): get it anew") from None
 
@@ -114,28 +117,15 @@ def _opened(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
-def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Numbered lines; of one that is too long only the beginning, which is no JSON."""
-    number = 0
-    while line := file.readline(MAX_LINE_BYTES):
-        number += 1
-        yield number, line
-        while len(line) == MAX_LINE_BYTES and not line.endswith(b"\n"):
-            line = file.readline(MAX_LINE_BYTES)
-
-
-def _grouped(texts: Iterable[tuple[int, bytes]], chunk_bytes: int) -> Iterator[tuple[int, list[bytes]]]:
-    first, group, size = 1, list[bytes](), 0
-    for number, text in texts:
-        if not group:
-            first, size = number, 0
-        group.append(text)
-        size += len(text)
-        if size >= chunk_bytes:
-            yield first, group
-            group = []
-    if group:
-        yield first, group
+def blocks(file: BinaryIO, size: int) -> Iterator[tuple[int, bytes]]:
+    """Whole lines of about so many bytes, with the number of the first; of a line that is too long the beginning."""
+    number = 1
+    while block := file.read(size):
+        rest = b"" if block.endswith(b"\n") else file.readline(MAX_LINE_BYTES)
+        yield number, block + rest
+        number += block.count(b"\n") + bool(rest)
+        while len(rest) == MAX_LINE_BYTES and not rest.endswith(b"\n"):
+            rest = file.readline(MAX_LINE_BYTES)
 
 
 def read_chunk(normaliser: Normaliser, chunk: Chunk, own_base: file_links.OwnBase | None = None) -> Iterator[Loaded]:
@@ -143,6 +133,9 @@ def read_chunk(normaliser: Normaliser, chunk: Chunk, own_base: file_links.OwnBas
     own_base = own_base or file_links.OwnBase(normaliser.server)
     into = _Reading(normaliser, min(chunk.written_at, datetime.now(UTC)))
     for number, text in enumerate(chunk.texts, start=chunk.first):
+        if len(text) > MAX_LINE_BYTES and not chunk.whole:
+            into.refuse(f"a line of more than {MAX_LINE_BYTES >> 20} MiB ({chunk.place} line {number})")
+            continue
         stripped = text.removeprefix(_BOM).strip() if number == 1 else text.strip()
         if stripped:
             yield from into.take_text(own_base.relative(stripped), f"{chunk.place} line {number}")
@@ -168,7 +161,7 @@ class _Reading:
                 for number, line in enumerate(text.splitlines(), start=1):
                     yield from self.take_text(line.strip() or b"null", f"{place.rpartition(' ')[0]} {number}")
             else:
-                self._refuse(f"{error} ({place})")
+                self.refuse(f"{error} ({place})")
             return
         if isinstance(value, _Bundle):
             ids = _ids(value.entry)
@@ -194,7 +187,7 @@ class _Reading:
         try:
             value, flat = content.parse_seen(file_links.resolved(bytes(entry.resource), ids))
         except BadAnswerError as error:
-            self._refuse(f"{error} ({place})")
+            self.refuse(f"{error} ({place})")
             return
         if isinstance(value, dict) and "id" not in value and entry.full_url in ids:
             value["id"] = ids[entry.full_url].partition("/")[2]
@@ -202,7 +195,7 @@ class _Reading:
 
     def _take(self, value: object, place: str, *, flat: bool = False) -> None:
         if not isinstance(value, dict):
-            self._refuse(f"not an object ({place})")
+            self.refuse(f"not an object ({place})")
             return
         kind = value.get("resourceType")
         if kind not in TYPES or not self._normaliser.wants(value):
@@ -216,7 +209,7 @@ class _Reading:
         elif outcome.id:
             self.loaded.quarantined.append(outcome)
         else:  # without an id only its place tells it from another one
-            self._refuse(f"{outcome.reason} ({place})", kind)
+            self.refuse(f"{outcome.reason} ({place})", kind)
 
     def _gone(self, entry: _Entry) -> None:
         """A delete of a history: which resource, and when."""
@@ -229,7 +222,8 @@ class _Reading:
         told = dates.instant(entry.response.get("lastModified")) if isinstance(entry.response, dict) else None
         self.loaded.facts.append(self._normaliser.gone(kind, name, told or self._observed_at))
 
-    def _refuse(self, reason: str, kind: str = "") -> None:
+    def refuse(self, reason: str, kind: str = "") -> None:
+        """Note what can't be read, and why."""
         self.loaded.quarantined.append(Quarantined(self._normaliser.server, kind, "", "", reason))
 
 

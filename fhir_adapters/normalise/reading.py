@@ -24,8 +24,8 @@ from fhir_adapters import dates, links
 from fhir_adapters.normalise import structs, words
 from fhir_adapters.normalise.mapping import Entry
 from fhir_adapters.pseudonyms import Pseudonyms
-from twin.facts import Code, Concept, Person, StayRule
-from twin.vocabulary import CareSetting
+from twin.facts import Code, Concept, Person, Stamp, StayRule
+from twin.vocabulary import CareSetting, Provenance
 
 PEOPLE = ("Practitioner", "PractitionerRole")
 ACTORS = frozenset({"Patient", "Location", *PEOPLE})
@@ -48,7 +48,7 @@ class Known(dict[K, V]):
     """What a pure function gave for what it was asked lately: codes, places and people come again and again."""
 
     __slots__ = ("_ask",)
-    MOST = 8192
+    MOST = 32_768
     """Beyond so many all are forgotten: memory is bounded whatever a server sends."""
 
     def __init__(self, ask: Callable[[K], V]) -> None:
@@ -95,6 +95,8 @@ class Rules:
         self.entries = entries
         self.holding = Known(self._holding)
         """Entries of a resource type, path and status or code."""
+        self.states = Known(self._states)
+        """Stamps without an instant, of a resource type, a status and what is not told beside it (start, end or "")."""
         self.stay_rules = Known(self._stay_rules)
         """What the times of an Encounter's stays are, by its status."""
         self.targets = Known(self._target)
@@ -106,6 +108,14 @@ class Rules:
     def _holding(self, key: tuple[str, str, str | None]) -> tuple[Entry, ...]:
         resource, path, code = key
         return tuple(entry for entry in self.entries.get((resource, path), ()) if entry.holds_for(code))
+
+    def _states(self, key: tuple[str, str, str]) -> tuple[Stamp, ...]:
+        resource, status, untold = key
+        return tuple(
+            Stamp(entry.milestone, None, Provenance.DERIVED, without_visit=entry.without_visit)
+            for entry in self.holding[resource, "status", status]
+            if entry.unless_told == untold
+        )
 
     def _stay_rules(self, status: str) -> tuple[StayRule, ...]:
         if status in NOT_HAPPENING:

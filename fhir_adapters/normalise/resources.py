@@ -42,6 +42,7 @@ from twin.vocabulary import CareSetting
 TIMEZONE = "http://hl7.org/fhir/StructureDefinition/timezone"
 MAX_BOOKED_MIN = 1440
 MAX_AGE = 130
+_FULL_DATE = len("1957-03-08")
 _AGE_BANDS = ((15, "0-15"), (39, "16-39"), (64, "40-64"), (79, "65-79"), (MAX_AGE, "80+"))
 
 _APPOINTMENT_STATUSES = frozenset(
@@ -90,7 +91,7 @@ def appointment(reader: Reader, raw: dict[str, Any]) -> AppointmentFact:
         specialties=reader.concepts(*(read.specialty or ())),
         reasons=reader.concepts(*(read.reason_code or ())),
         requests=reader.refs(read.based_on, "ServiceRequest"),
-        stamps=() if status == "entered-in-error" else tuple(stamps.of_status(reader, "Appointment", status)),
+        stamps=() if status == "entered-in-error" else stamps.of_status(reader, "Appointment", status),
     )
 
 
@@ -285,7 +286,8 @@ def _linked(reader: Reader, read: structs.Patient, kind: str) -> tuple[str, ...]
 def _age_band(reader: Reader, birth_date: str | None) -> str | None:
     if birth_date is None:
         return None
-    first, last = dates.earliest(birth_date), dates.latest(birth_date)
+    first = dates.earliest(birth_date)
+    last = first if len(birth_date) == _FULL_DATE else dates.latest(birth_date)
     if first is None or last is None:
         reader.found("bad-date")
         return None

@@ -16,11 +16,9 @@ _RUNNING = frozenset({"in-progress", "on-hold"})
 _OVER = frozenset({"completed", "stopped"})
 
 
-def of_status(reader: Reader, resource: str, status: str) -> Iterator[Stamp]:
+def of_status(reader: Reader, resource: str, status: str) -> tuple[Stamp, ...]:
     """States without an instant: the time is that of the first version that showed them."""
-    for entry in reader.rules.holding[resource, "status", status]:
-        if not entry.unless_told:
-            yield Stamp(entry.milestone, None, Provenance.DERIVED, without_visit=entry.without_visit)
+    return reader.rules.states[resource, status, ""]
 
 
 def of_encounter(reader: Reader, encounter: structs.Encounter, *, status: str, span: Span) -> tuple[Stamp, ...]:
@@ -68,25 +66,20 @@ def of_procedure(reader: Reader, procedure: structs.Procedure, *, status: str, s
         if at is not None:
             stamps += (_stamp(entry, at) for entry in reader.rules.holding["Procedure", f"performed.{part}", status])
         else:
-            stamps += _untold(reader, part, status)
+            stamps += reader.rules.states["Procedure", status, part]
     stamps += _of_extensions(reader, procedure)
     return tuple(stamps)
 
 
-def _untold(reader: Reader, part: str, status: str) -> Iterator[Stamp]:
-    for entry in reader.rules.holding["Procedure", "status", status]:
-        if entry.unless_told == part:
-            yield Stamp(entry.milestone, None, Provenance.DERIVED, without_visit=entry.without_visit)
-
-
 def _of_extensions(reader: Reader, procedure: structs.Procedure) -> Iterator[Stamp]:
-    extensions = [one for one in procedure.extension or () if isinstance(one, dict)]
-    for entry in reader.rules.entries.get(("Procedure", "extension"), ()):
-        for extension in extensions:
-            if extension.get("url") != entry.url:
-                continue
+    entries = reader.rules.entries.get(("Procedure", "extension"), ())
+    for extension in procedure.extension or ():
+        url = extension.get("url") if isinstance(extension, dict) else None
+        mine = [entry for entry in entries if entry.url == url]
+        codes = _codes(extension.get("valueCodeableConcept")) if mine else ()
+        for entry in mine:
             if entry.code:
-                if entry.code & _codes(extension.get("valueCodeableConcept")):
+                if not entry.code.isdisjoint(codes):
                     yield Stamp(entry.milestone, None, Provenance.DERIVED, without_visit=entry.without_visit)
             elif at := _valued_time(reader, extension):
                 yield _stamp(entry, at)

@@ -1,7 +1,7 @@
 """A year of files: bytes to the durable journal and the twins, against fhir.resources and SQLModel's `merge`.
 
 Ours runs in a process of its own: NDJSON on disk → redacted facts → SQLite with synchronous FULL, as `jumeau sync` does
-it with its reading processes; then the twins of the month around the last evening, as a start of the program has them.
+it with its reading processes; then the twins that a start of the program has of them, by its default settings.
 
 The peer does what a program does that handles one resource after the other with these libraries: parse it by its
 fhir.resources class, hash it, and merge, with one commit, the resource and the projection a twin would be made from: a
@@ -123,7 +123,6 @@ def ours(folder: Path) -> dict[str, Any]:
     """Load the folder; seconds from the first byte to journal and twins, and the peak of memory of the processes."""
     from api.compose import worker_of
     from api.loading import load_files
-    from api.sections import LIVE_PAST_DAYS
     from api.settings import Settings
     from fhir_adapters import ndjson
     from twin.projections.suite_twin import suite_twin
@@ -133,7 +132,6 @@ def ours(folder: Path) -> dict[str, Any]:
             "database_url": f"sqlite:///{folder / 'ours.db'}",
             "privacy": {"key_file": str(folder / "key")},
             "clock": {"anchor": datetime(LAST.year, LAST.month, LAST.day, 18, tzinfo=PARIS)},
-            "sync": {"past_days": LIVE_PAST_DAYS, "ahead_days": 30},
         }
     )
 
