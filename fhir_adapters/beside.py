@@ -10,15 +10,19 @@ from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import structlog
+
 from fhir_adapters import companion, extensions, links
 from fhir_adapters.answers import Answer
 from fhir_adapters.canonical import CANONICAL, CASE_TIMELINE, PREDICTION_CODES
-from fhir_adapters.client import FhirClient, Params
+from fhir_adapters.client import FhirClient, Params, may_be_the_search
 from fhir_adapters.companion import TYPE
 from fhir_adapters.errors import (
     AdapterError,
     BadAnswerError,
     ConflictError,
+    EndlessError,
+    FhirServerError,
     NotFoundError,
     RefusedError,
     RejectedError,
@@ -34,6 +38,7 @@ from twin.timeline import WriteOrder, WriteOutcome
 Json = dict[str, Any]
 
 _AGAIN = (ConflictError, UnreachableError, SlowError, BadAnswerError)
+_log = structlog.get_logger()
 _NO_TYPE = "the server has no RiskAssessment that we may read and write; predictions are in the API only"
 
 
@@ -71,7 +76,9 @@ class Companions:
         try:
             async for carrier, one in self._found(""):
                 found.setdefault(carrier, []).append(one)
-        except (NotFoundError, RefusedError, RejectedError):
+        except FhirServerError as error:
+            if not (isinstance(error, NotFoundError | RefusedError) or may_be_the_search(error)):
+                raise
             if traits is not None:
                 traits.refuse(TYPE, _NO_TYPE)
             return
@@ -99,17 +106,22 @@ class Companions:
         try:
             async for found in self._picked(carrier, [by_method if self._take_over else self._identifier(carrier)]):
                 yield found
-        except RejectedError:
+        except FhirServerError as error:
+            if not may_be_the_search(error):
+                raise
             async for found in self._picked(carrier, []):
                 yield found
 
     async def _picked(self, carrier: str, params: Params) -> AsyncIterator[tuple[str, _Held]]:
-        async for page in self._client.search(TYPE, params):
-            for entry in page.bundle.get("entry") or []:
-                resource = entry.get("resource") if isinstance(entry, dict) else None
-                about = self._about(resource)
-                if about is not None and resource is not None and carrier in ("", about):
-                    yield about, _Held(resource)
+        try:
+            async for page in self._client.search(TYPE, params):
+                for entry in page.bundle.get("entry") or []:
+                    resource = entry.get("resource") if isinstance(entry, dict) else None
+                    about = self._about(resource)
+                    if about is not None and resource is not None and carrier in ("", about):
+                        yield about, _Held(resource)
+        except EndlessError:
+            _log.warning("pages lead back: what they gave until then counts", type=TYPE)
 
     def _identifier(self, carrier: str) -> tuple[str, str]:
         return "identifier", f"{self._source}|{carrier}"
