@@ -8,6 +8,7 @@ pseudonym. Instants are aware; `last_updated` is wall time of the FHIR server, s
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import NamedTuple
 
 from twin.timeline import Annotation
 from twin.vocabulary import CareSetting, Milestone, PlaceKind, Provenance
@@ -108,8 +109,7 @@ class Stay:
                     yield part, at
 
 
-@dataclass(frozen=True, slots=True)
-class StayRule:
+class StayRule(NamedTuple):
     """The milestone that the `start` or the `end` of a stay is, by the milestone mapping, at a place of a kind."""
 
     part: str
@@ -323,10 +323,17 @@ def over_since(assertion: Assertion, *, deleted: bool = False) -> datetime | Non
         return None
     if isinstance(assertion, EncounterFact | ProcedureFact) and not deleted and assertion.status not in _OVER:
         return None
-    times = [at for at in (assertion.start, assertion.end) if at is not None]
+    last = _later(assertion.start, assertion.end)
     if isinstance(assertion, EncounterFact):
-        times += (at for stay in assertion.stays for at in (stay.start, stay.end) if at is not None)
-    return max(times, default=None)
+        for stay in assertion.stays:
+            last = _later(_later(last, stay.start), stay.end)
+    return last
+
+
+def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return max(one, other)
 
 
 @dataclass(frozen=True, slots=True)

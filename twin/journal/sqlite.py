@@ -1,6 +1,7 @@
 """The journal in SQLite: one connection that all threads share, one at a time."""
 
 import sqlite3
+import time
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +12,9 @@ from sqlalchemy import Connection, Engine, StaticPool, Table, create_engine, eve
 from twin.errors import JournalError
 from twin.journal.address import Address
 from twin.journal.rows import Rows, writing
+from twin.timebase import monotonic
 
+_PAUSE_S = 0.01
 _ADVICE = {
     "SQLITE_BUSY": "another program is writing to it: end that program, or try again",
     "SQLITE_LOCKED": "another program is writing to it: end that program, or try again",
@@ -33,21 +36,34 @@ def open_engine(address: Address, *, busy_s: float) -> Engine:
         hide_parameters=True,
         connect_args={"check_same_thread": False, "timeout": busy_s},
     )
-    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "connect", lambda connection, _record: _prepare(connection, busy_s))
     event.listen(engine, "begin", _begin)
     return engine
 
 
-def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+def _prepare(connection: sqlite3.Connection, busy_s: float) -> None:
     # The driver would begin transactions by itself, but not before every statement: `_begin` does it for all.
     connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode = WAL")
+    _use_log(connection, busy_s)
     # What was acknowledged survives a power cut too, not only the end of the process.
     connection.execute("PRAGMA synchronous = FULL")
     # A bulk append touches pages all over its index: they stay in memory, and a load is not copied out of the log after
     # every 4 MB. Both are bounds, of memory and of the file FILE-wal.
     connection.execute("PRAGMA cache_size = -32768")
     connection.execute("PRAGMA wal_autocheckpoint = 32768")
+
+
+def _use_log(connection: sqlite3.Connection, busy_s: float) -> None:
+    """Write-ahead logging. For this alone SQLite doesn't wait until another program that begins it too is done."""
+    deadline = monotonic() + busy_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or monotonic() > deadline:
+                raise
+        time.sleep(_PAUSE_S)
 
 
 def _begin(connection: Connection) -> None:
