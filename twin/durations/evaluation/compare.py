@@ -10,7 +10,7 @@ from twin.durations.challenger import LEAST_CASES, installed
 from twin.durations.closed_form import Floats
 from twin.durations.evaluation.methods import Booked, BookedByError, Challenged, Median, Method, Model, Runs
 from twin.durations.evaluation.splits import Split, folds_of, in_time_order
-from twin.durations.history.cases import History
+from twin.durations.history.cases import History, reasons
 from twin.durations.model import DurationModel
 from twin.durations.scoring import Scores, per_case, scores_of
 from twin.errors import SettingsError
@@ -61,7 +61,10 @@ class Comparison:
 def compare(history: History, plan: Plan, options: DurationOptions | None = None) -> Comparison:
     """Evaluate; SettingsError where there are too few cases to hold any out."""
     if len(history.rows) < LEAST_ROWS:
-        raise SettingsError(f"{len(history.rows)} usable cases are too few: at least {LEAST_ROWS} are needed")
+        raise SettingsError(
+            f"{len(history.rows)} usable cases of {history.read} rows are too few: at least {LEAST_ROWS} are needed"
+            + reasons(history.set_aside)
+        )
     batch = Batch.of([row.case for row in history.rows])
     rounds = _rounds(history, plan)
     methods, notes = _methods(batch, options or DurationOptions(), plan, largest=max(len(r.known) for r in rounds[0]))

@@ -96,6 +96,7 @@ def history_of(table: Table, columns: Columns) -> History:
         rows.append(HistoryRow(ids[number], FinishedCase(features[number], minutes, end), start))
     if not rows:
         raise SettingsError(_nothing(len(table), set_aside))
+    notes += [_too_short(rows), _repeated(table, found)]
     return History(tuple(rows), len(table) + table.uneven, dict(set_aside), tuple(note for note in notes if note))
 
 
@@ -148,6 +149,16 @@ def _there_are(table: Table) -> str:
 
 def _read_note(what: str, read_as: str) -> str:
     return "" if read_as == "minutes" else f"{what} time read as {read_as}, brought to minutes"
+
+
+def _too_short(rows: Sequence[HistoryRow]) -> str:
+    middle = statistics.median(row.case.actual_min for row in rows)
+    return f"the middle actual time is {middle:.1f} min: is the column in hours?" if middle < SHORT_MIN else ""
+
+
+def _repeated(table: Table, found: Mapping[str, str]) -> str:
+    more = sorted(column for column in found.values() if f"{column} (2)" in table.columns)
+    return f"columns that the file has twice, the first is taken: {', '.join(more)}" if more else ""
 
 
 def _started(table: Table, found: Mapping[str, str]) -> tuple[list[datetime | None], list[str]]:
@@ -235,8 +246,13 @@ def _reason(minutes: float | None, *, told: bool, typical: float) -> str | None:
 
 
 def _nothing(read: int, set_aside: Mapping[str, int]) -> str:
+    return f"no usable case in {read} rows" + reasons(set_aside)
+
+
+def reasons(set_aside: Mapping[str, int]) -> str:
+    """Why rows were set aside, for the end of a message."""
     why = "; ".join(f"{reason}: {count}" for reason, count in sorted(set_aside.items()))
-    return f"no usable case in {read} rows" + (f" ({why})" if why else "")
+    return f" ({why})" if why else ""
 
 
 def _ended(case: FinishedCase) -> datetime:

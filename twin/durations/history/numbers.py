@@ -149,17 +149,18 @@ def _unit(numbers: Sequence[float], name: str) -> tuple[float, str]:
     words = set(re.split(r"[^a-zà-ÿ]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()))
     positive = [number for number in numbers if number > 0]
     middle = statistics.median(positive) if positive else 60.0
-    if words & _MINUTES:
+    if words & _MINUTES and middle <= _DAY_MIN:
         return 1.0, "minutes"
     if middle < 1 and max(positive) < 1.5:
         return (60.0, "hours") if words & _HOURS else (1440.0, "days")
     if middle < 10 and (words & _HOURS or any(number % 1 for number in positive)):
         return 60.0, "hours"
-    if middle > 1440 or (words & _SECONDS and middle > 300):
+    if middle > _DAY_MIN or (words & _SECONDS and middle > 300):
         return 1 / 60, "seconds"
     return 1.0, "minutes"
 
 
+_DAY_MIN = 1440
 _MINUTES = frozenset(("min", "mins", "minute", "minutes", "minuten", "minuut", "minuti", "minutos", "mn"))
 _HOURS = frozenset(
     ("h", "hr", "hrs", "hour", "hours", "uur", "uren", "heure", "heures", "std", "stunden", "ore", "horas")
