@@ -19,11 +19,15 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import IO, Any
 
+import structlog
+
 from fhir_adapters import file_links, ndjson
 from fhir_adapters.normalise import Normaliser
 from twin.errors import JournalError
 from twin.fact_text import FactText, fact_text
 from twin.facts import Quarantined
+
+log = structlog.get_logger()
 
 MOST = 8
 """More processes would only wait for the one that stores."""
@@ -121,9 +125,23 @@ class Readers:
         try:
             return _exchanged(process, (chunk, own_base))
         except (OSError, EOFError):  # it was killed: what it should have read is read here, unless nobody waits for it
-            return [] if self._closed else list(texts_of(self._normaliser, chunk, own_base))
+            if self._closed:
+                return []
+            process = self._replaced(process)
+            return list(texts_of(self._normaliser, chunk, own_base))
         finally:
             self._idle.put(process)
+
+    def _replaced(self, dead: "subprocess.Popen[bytes]") -> "subprocess.Popen[bytes]":
+        log.warning("a reading process ended, another takes its place", status=dead.poll())
+        try:
+            fresh = _started(self._normaliser)
+        except OSError:
+            return dead  # its share goes on being read here
+        self._processes[self._processes.index(dead)] = fresh
+        dead.kill()
+        dead.communicate()
+        return fresh
 
 
 def processes_for(size: int, *, cores: int | None = None) -> int:
@@ -180,9 +198,10 @@ def _send(pipe: "IO[bytes] | None", value: object) -> None:
 
 
 def _received(pipe: "IO[bytes] | None") -> Any:
-    """The next value. Raises EOFError where the other side ended."""
+    """The next value. Raises EOFError where the other side ended, also in the middle of it."""
     header = b"" if pipe is None else pipe.read(_LENGTH_BYTES)
-    body = pipe.read(int.from_bytes(header, "big")) if pipe is not None and len(header) == _LENGTH_BYTES else b""
-    if not body:
+    size = int.from_bytes(header, "big")
+    body = b"" if pipe is None or len(header) < _LENGTH_BYTES else pipe.read(size)
+    if not body or len(body) < size:
         raise EOFError
     return pickle.loads(body)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,23 @@ def test_processes_pay_for_many_bytes_on_many_cores() -> None:
     much = readers.WORTH_BYTES
     assert [processes_for(much, cores=1), processes_for(much - 1, cores=8)] == [0, 0]
     assert [processes_for(much, cores=2), processes_for(much, cores=99)] == [2, readers.MOST]
+
+
+def test_half_an_answer_is_none() -> None:
+    whole = BytesIO()
+    readers._send(whole, ["x" * 1000])
+    for size in (3, 8, 500):
+        with pytest.raises(EOFError):
+            readers._received(BytesIO(whole.getvalue()[:size]))
+    assert readers._received(BytesIO(whole.getvalue())) == ["x" * 1000]
+
+
+def test_a_killed_reader_is_replaced(files: list[Path]) -> None:
+    with Readers(NORMALISER, file_links.OwnBase(BASE), 1) as made:
+        (killed,) = made._processes
+        killed.kill()
+        killed.wait()
+        read = list(made.read(chunks(files)))
+        (fresh,) = made._processes
+        assert (fresh is killed, fresh.poll()) == (False, None)
+    assert sum(len(texts.facts) for texts in read) == BOOKINGS + 100

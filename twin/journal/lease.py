@@ -67,7 +67,8 @@ class Lease:
             self._store = open_store(self._url)
             self.keep()
         elif self.address.file is not None:
-            self._file = self._locked(Path(f"{self.address.file}.lease"))
+            # By whatever name it is called, it is one file.
+            self._file = self._locked(Path(f"{self.address.file.resolve()}.lease"))
 
     def _locked(self, file: Path) -> sqlite3.Connection:
         held: sqlite3.Connection | None = None
