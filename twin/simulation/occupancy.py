@@ -9,10 +9,8 @@ import numpy as np
 from twin.simulation.draws import Seconds
 from twin.simulation.program import NEVER, Resource
 from twin.simulation.resources import BEDS, STAFF
+from twin.simulation.result import HORIZON_S, HOURS
 from twin.simulation.writer import Pathway, Stay
-
-HOURS = 24
-"""For which the demand of beds is told."""
 
 
 def census(pathway: Pathway, table: Seconds) -> dict[str, Seconds]:
@@ -41,17 +39,22 @@ def beyond_shifts(pathway: Pathway, table: Seconds) -> dict[str, int]:
 
 
 def _over_s(resource: Resource, stays: Sequence[Stay], table: Seconds) -> int:
-    """Every change of who is held or on, in order: what lies between two, where more are held, times how many more."""
+    """Every change of who is held or on, in order: what lies between two, where more are held, times how many more.
+
+    Up to the horizon; who is never let go is held until then.
+    """
     size = table.shape[1]
     begins = np.stack([np.zeros(size, dtype=np.int64) if s.begin is None else table[s.begin] for s in stays])
     ends = np.stack([table[stay.end] for stay in stays])
-    missing = (begins == NEVER) | (ends == NEVER)
+    missing = begins == NEVER
+    ends = np.where(ends == NEVER, HORIZON_S, ends)
     before = [resource.capacity, *(places for _, places in resource.changes)]
     instants = np.array([second for second, _ in resource.changes], dtype=np.int64)
     steps = np.array([a - b for a, b in pairwise(before)], dtype=np.int64)
     times = np.concatenate(
         [np.where(missing, 0, begins), np.where(missing, 0, ends), np.repeat(instants[:, np.newaxis], size, axis=1)]
     )
+    times = np.minimum(times, HORIZON_S)
     jumps = np.concatenate(
         [np.where(missing, 0, 1), np.where(missing, 0, -1), np.repeat(steps[:, np.newaxis], size, axis=1)]
     )
