@@ -1,14 +1,15 @@
 """A patient whom nobody takes over keeps the room: what never ends is no better than what ends late."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
 from tests.simulation_days import at, case, day, exactly, reference_day
+from twin.durations.distribution import LogT
 from twin.simulation import hazards as hz
-from twin.simulation import reference
+from twin.simulation import kernel, reference
 from twin.simulation.compare import difference
 from twin.simulation.hazards import Hazard, with_hazards
 from twin.simulation.resources import ResourceInput, ResourceKind
@@ -17,6 +18,7 @@ from twin.simulation.scenario import Scenario
 from twin.simulation.stopping import cost_min
 from twin.simulation.summary import Summary, last_done, summary_of, tally, threes
 from twin.site import SimulationOptions
+from twin.vocabulary import Milestone
 
 LAWS = exactly(induction=10, lead_in=5, closure=4, emergence=6, turnover=20, pacu=30, unit=60)
 ENDS = {"A": at(10.5)}
@@ -96,3 +98,28 @@ def test_what_never_ends_is_later_than_all() -> None:
     some = np.array([10] * 6 + [STUCK_S] * 4, dtype=np.int32)
     assert threes({"A": some})["A"] == (10, 10, NOT_DONE_S)
     assert HORIZON_S < NOT_DONE_S < STUCK_S
+
+
+@pytest.mark.parametrize("factor", [10.0, 0.1])
+def test_hazards_that_pile_up_stay_numbers(factor: float) -> None:
+    law = LogT.of_median(60, 0.3, df=8)
+    lone = case("a", room_min=law, surgical_min=law)
+    pile = [hz.LongerCase("a", factor), hz.SlowTurnover(factor), hz.SlowSterilization(1e6)] * 200
+    piled = with_hazards(day(lone, case("b", rank=1), options=SimulationOptions(replications=20)), pile)
+    with np.errstate(all="raise", under="ignore"):
+        told = tally(piled, reference.run)
+    once = tally(with_hazards(piled, pile[:3]), reference.run)
+    for milestone in (Milestone.PATIENT_OUT_OF_ROOM, Milestone.ROOM_CLEANUP_FINISH):
+        assert (told.times["a"][milestone] >= 0).all()
+        assert told.times["a"][milestone].tolist() == once.times["a"][milestone].tolist()
+    kernel.warm()
+    assert summary_of(told, ENDS, {}) == summary_of(tally(piled, kernel.run), ENDS, {})
+
+
+def test_far_emergency_does_not_take_place() -> None:
+    law = LogT.constant(60)
+    far = hz.Emergency("e", datetime(2100, 1, 1, tzinfo=UTC), 1, law, law, ("A",))
+    summary = told(far)
+    assert summary.not_operated["e"] == 1
+    assert set(summary.milestones["e"].values()) == {(NOT_DONE_S,) * 3}
+    assert summary.room_end == told().room_end
