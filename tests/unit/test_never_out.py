@@ -123,3 +123,13 @@ def test_far_emergency_does_not_take_place() -> None:
     assert summary.not_operated["e"] == 1
     assert set(summary.milestones["e"].values()) == {(NOT_DONE_S,) * 3}
     assert summary.room_end == told().room_end
+
+
+def test_closures_make_no_overtime_of_staff() -> None:
+    """By their shifts the nurses are off from 9:45 on: the second case, to 10:30, is beyond; who is late is not."""
+    nurses = ResourceInput("nurses", ResourceKind.NURSES, 2, ((at(9.75), 0),))
+    cases = tuple(replace(one, needs=("nurses",), team=("ana",)) for one in two().cases)
+    scenario = replace(two(), cases=cases, resources=(nurses,))
+    closures = [hz.SurgeonLate("ana", at(7)), hz.PlacesClosed("nurses", 2, at(9.6))]
+    plain, closed_too = (summary_of(tally(with_hazards(scenario, h), reference.run), {}, {}) for h in ([], closures))
+    assert plain.staff_overtime_min == closed_too.staff_overtime_min == {"nurses": 45}

@@ -80,7 +80,7 @@ def fill_by(fill: Fill) -> None:
 
 def whole_seconds(minutes: NDArray[np.float64]) -> Seconds:
     """Minutes as whole seconds, rounded as they are drawn so that every engine adds the same integers."""
-    return np.rint(np.minimum(minutes, MOST_MIN) * 60).astype(np.int64)
+    return np.asarray(np.rint(np.minimum(minutes, MOST_MIN) * 60).astype(np.int64))
 
 
 def _hashed(key: Key) -> Words:
@@ -103,7 +103,7 @@ def _table(law: LogT, elapsed_min: float) -> Seconds:
     """Quantiles at 0, 1/256 … 1, then as many between 0 and 1/256, then between 255/256 and 1."""
     grid = np.linspace(0, 1, POINTS)
     minutes = _quantiles(law, np.concatenate((grid, grid / 256, (255 + grid) / 256)), elapsed_min)
-    return np.rint(np.minimum(minutes, MOST_MIN) * (60 * ONE_S)).astype(np.int64)
+    return np.asarray(np.rint(np.minimum(minutes, MOST_MIN) * (60 * ONE_S)).astype(np.int64))
 
 
 def _quantiles(law: LogT, p: NDArray[np.float64], elapsed_min: float) -> NDArray[np.float64]:

@@ -285,4 +285,5 @@ def _fewer(resource: ResourceInput, places: int, start: datetime, end: datetime 
         number = next((n for i, n in sorted(resource.changes, reverse=True) if i <= instant), resource.places)
         return max(number - places, 0) if start <= instant and (end is None or instant < end) else number
 
-    return replace(resource, changes=tuple((instant, at(instant)) for instant in sorted(instants)))
+    changes = tuple((instant, at(instant)) for instant in sorted(instants))
+    return replace(resource, changes=changes, shifts=resource.roster.changes)

@@ -1,7 +1,7 @@
 """Who holds what when: the demand of beds by the hour, and people who are at work beyond their shifts."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -26,14 +26,18 @@ def census(pathway: Pathway, table: Seconds) -> dict[str, Seconds]:
     return found
 
 
-def beyond_shifts(pathway: Pathway, table: Seconds) -> dict[str, int]:
-    """By resource of people with shifts, seconds of all replications that more of them are held than there are."""
+def beyond_shifts(pathway: Pathway, table: Seconds, rosters: Mapping[str, Resource]) -> dict[str, int]:
+    """By resource of people with shifts, seconds of all replications that more of them are held than are on.
+
+    `rosters`: by name, each resource by its shifts, whatever hazards close.
+    """
     held: dict[int, list[Stay]] = defaultdict(list)
     for stay in pathway.stays:
-        if pathway.kinds[stay.resource] in STAFF and pathway.program.resources[stay.resource].changes:
+        name = pathway.program.resources[stay.resource].name
+        if pathway.kinds[stay.resource] in STAFF and name in rosters and rosters[name].changes:
             held[stay.resource].append(stay)
     return {
-        pathway.program.resources[number].name: _over_s(pathway.program.resources[number], stays, table)
+        (name := pathway.program.resources[number].name): _over_s(rosters[name], stays, table)
         for number, stays in held.items()
     }
 

@@ -18,7 +18,7 @@ from twin.simulation.draws import Seconds
 from twin.simulation.futures import futures
 from twin.simulation.lists import draw_plan
 from twin.simulation.occupancy import beyond_shifts, census
-from twin.simulation.pathway import write
+from twin.simulation.pathway import resource_of, write
 from twin.simulation.program import NEVER
 from twin.simulation.replications import Engine
 from twin.simulation.resources import ResourceKind
@@ -161,7 +161,9 @@ def tally_part(scenario: Scenario, engine: Engine) -> Tally:
         waits_s=_waits_s(pathway, waits, spent),
         beds=census(pathway, table),
         hold_s=_held(pathway, waits, spent),
-        beyond_s=beyond_shifts(pathway, table),
+        beyond_s=beyond_shifts(
+            pathway, table, {one.name: resource_of(scenario, one.roster) for one in scenario.resources}
+        ),
     )
 
 
