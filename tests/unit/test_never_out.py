@@ -95,7 +95,7 @@ def test_nurse_who_cannot_leave_works_on() -> None:
 def test_what_never_ends_is_later_than_all() -> None:
     lefts = [np.array([5, 5, NOT_DONE_S, NOT_DONE_S]), np.array([STUCK_S, NOT_DONE_S, STUCK_S, NOT_DONE_S])]
     assert last_done(lefts).tolist() == [STUCK_S, 5, STUCK_S, NOT_DONE_S]
-    some = np.array([10] * 6 + [STUCK_S] * 4, dtype=np.int32)
+    some = np.array([10] * 6 + [STUCK_S] * 4)
     assert threes({"A": some})["A"] == (10, 10, NOT_DONE_S)
     assert HORIZON_S < NOT_DONE_S < STUCK_S
 
@@ -104,7 +104,7 @@ def test_what_never_ends_is_later_than_all() -> None:
 def test_hazards_that_pile_up_stay_numbers(factor: float) -> None:
     law = LogT.of_median(60, 0.3, df=8)
     lone = case("a", room_min=law, surgical_min=law)
-    pile = [hz.LongerCase("a", factor), hz.SlowTurnover(factor), hz.SlowSterilization(1e6)] * 200
+    pile: list[Hazard] = [hz.LongerCase("a", factor), hz.SlowTurnover(factor), hz.SlowSterilization(1e6)] * 200
     piled = with_hazards(day(lone, case("b", rank=1), options=SimulationOptions(replications=20)), pile)
     with np.errstate(all="raise", under="ignore"):
         told = tally(piled, reference.run)
@@ -130,6 +130,8 @@ def test_closures_make_no_overtime_of_staff() -> None:
     nurses = ResourceInput("nurses", ResourceKind.NURSES, 2, ((at(9.75), 0),))
     cases = tuple(replace(one, needs=("nurses",), team=("ana",)) for one in two().cases)
     scenario = replace(two(), cases=cases, resources=(nurses,))
-    closures = [hz.SurgeonLate("ana", at(7)), hz.PlacesClosed("nurses", 2, at(9.6))]
-    plain, closed_too = (summary_of(tally(with_hazards(scenario, h), reference.run), {}, {}) for h in ([], closures))
+    closures: list[Hazard] = [hz.SurgeonLate("ana", at(7)), hz.PlacesClosed("nurses", 2, at(9.6))]
+    plain, closed_too = (
+        summary_of(tally(with_hazards(scenario, h), reference.run), {}, {}) for h in (list[Hazard](), closures)
+    )
     assert plain.staff_overtime_min == closed_too.staff_overtime_min == {"nurses": 45}
