@@ -1,6 +1,7 @@
 """Two scenarios that draw the same random numbers, future by future: what the one changes to the other.
 
-What doesn't happen in a future of either (a patient who doesn't come) is not compared in it.
+An instant that doesn't come in a future of either (a patient who stays away, or never leaves the room) is not compared
+in it; overtime is.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from twin.errors import SettingsError
 from twin.simulation.draws import Seconds
-from twin.simulation.result import NOT_DONE_S
+from twin.simulation.result import NOT_DONE_S, late, past_s
 from twin.simulation.summary import K, Tally, Team, last_left, threes
 from twin.vocabulary import Milestone
 
@@ -92,13 +93,9 @@ def _apart(before: Seconds, after: Seconds) -> Seconds:
 
 def _past(before: Seconds, after: Seconds, end: int) -> tuple[Change, Change]:
     """Probability of being past an end, and minutes past it where there is an end at all."""
-    late = (_over(after, end) > 0).astype(np.int64) - (_over(before, end) > 0)
-    minutes = (_over(after, end) - _over(before, end)) / 60
-    return _change(late, 2), _change(minutes, 1)
-
-
-def _over(seconds: Seconds, end: int) -> Seconds:
-    return np.asarray(np.maximum(seconds - end, 0) * (seconds < NOT_DONE_S))
+    moved = late(after, end).astype(np.int64) - late(before, end)
+    minutes = (past_s(after, end) - past_s(before, end)) / 60
+    return _change(moved, 2), _change(minutes, 1)
 
 
 def _change(values: NDArray[np.int64] | NDArray[np.float64], digits: int) -> Change:

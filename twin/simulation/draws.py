@@ -26,6 +26,8 @@ _MASK = 0xFFFFFFFFFFFFFFFF
 STEP, FIRST, SECOND = np.uint64(_GOLDEN), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 S30, S27, S31, _S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
 POINTS = 257
+MOST_MIN = 90 * 1440.0
+"""No duration is drawn longer: sums of some thousand stay whole numbers that fit."""
 ONE_S = 1024
 """Quantiles are kept in 1/1024 s."""
 _FAST: list[Fill] = []
@@ -78,7 +80,7 @@ def fill_by(fill: Fill) -> None:
 
 def whole_seconds(minutes: NDArray[np.float64]) -> Seconds:
     """Minutes as whole seconds, rounded as they are drawn so that every engine adds the same integers."""
-    return np.rint(minutes * 60).astype(np.int64)
+    return np.asarray(np.rint(np.minimum(minutes, MOST_MIN) * 60).astype(np.int64))
 
 
 def _hashed(key: Key) -> Words:
@@ -101,7 +103,7 @@ def _table(law: LogT, elapsed_min: float) -> Seconds:
     """Quantiles at 0, 1/256 … 1, then as many between 0 and 1/256, then between 255/256 and 1."""
     grid = np.linspace(0, 1, POINTS)
     minutes = _quantiles(law, np.concatenate((grid, grid / 256, (255 + grid) / 256)), elapsed_min)
-    return np.rint(minutes * (60 * ONE_S)).astype(np.int64)
+    return np.asarray(np.rint(np.minimum(minutes, MOST_MIN) * (60 * ONE_S)).astype(np.int64))
 
 
 def _quantiles(law: LogT, p: NDArray[np.float64], elapsed_min: float) -> NDArray[np.float64]:

@@ -14,9 +14,12 @@ from typing import Protocol
 from twin.durations.distribution import LogT
 from twin.durations.stages import StageLaw
 from twin.errors import SettingsError
+from twin.simulation.draws import MOST_MIN
 from twin.simulation.resources import ResourceInput, ResourceKind
 from twin.simulation.scenario import CaseInput, Scenario
 from twin.vocabulary import CareSetting, Milestone, Stage
+
+_LEAST_MIN = 1e-3
 
 
 class Hazard(Protocol):
@@ -96,7 +99,7 @@ class LongerCase:
     def _longer(self, law: LogT) -> LogT:
         """Minutes are added to the median, the spread of the logarithm stays."""
         factor = self.factor + self.minutes / law.median
-        return replace(law, loc=law.loc + math.log(factor), upper_min=law.upper_min * max(factor, 1.0))
+        return _scaled(law, factor, max(factor, 1.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,10 +219,7 @@ class SlowTurnover:
     def _slower(self, told: StageLaw) -> StageLaw:
         if told.stage is not Stage.TURNOVER:
             return told
-        law = told.law
-        return replace(
-            told, law=replace(law, loc=law.loc + math.log(self.factor), upper_min=law.upper_min * self.factor)
-        )
+        return replace(told, law=_scaled(told.law, self.factor, self.factor))
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,9 +237,18 @@ class SlowSterilization:
         if told.stage is not Stage.STERILIZATION:
             return told
         factor = 1 + self.minutes / told.law.median
-        return replace(
-            told, law=replace(told.law, loc=told.law.loc + math.log(factor), upper_min=told.law.upper_min * factor)
-        )
+        return replace(told, law=_scaled(told.law, factor, factor))
+
+
+def _scaled(law: LogT, factor: float, upper: float) -> LogT:
+    """The law times a factor, its bound times another; hazards that pile up end at what can be drawn at all."""
+    loc, bound = law.loc + math.log(factor), law.upper_min * upper
+    highest, lowest = max(math.log(MOST_MIN), law.loc), min(math.log(_LEAST_MIN), law.loc)
+    return replace(
+        law,
+        loc=min(max(loc, lowest), highest),
+        upper_min=min(max(bound, min(_LEAST_MIN, law.upper_min)), max(MOST_MIN, law.upper_min)),
+    )
 
 
 def _minutes(minutes: float) -> timedelta:
@@ -276,4 +285,5 @@ def _fewer(resource: ResourceInput, places: int, start: datetime, end: datetime 
         number = next((n for i, n in sorted(resource.changes, reverse=True) if i <= instant), resource.places)
         return max(number - places, 0) if start <= instant and (end is None or instant < end) else number
 
-    return replace(resource, changes=tuple((instant, at(instant)) for instant in sorted(instants)))
+    changes = tuple((instant, at(instant)) for instant in sorted(instants))
+    return replace(resource, changes=changes, shifts=resource.roster.changes)

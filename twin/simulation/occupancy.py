@@ -1,7 +1,7 @@
 """Who holds what when: the demand of beds by the hour, and people who are at work beyond their shifts."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -9,10 +9,8 @@ import numpy as np
 from twin.simulation.draws import Seconds
 from twin.simulation.program import NEVER, Resource
 from twin.simulation.resources import BEDS, STAFF
+from twin.simulation.result import HORIZON_S, HOURS
 from twin.simulation.writer import Pathway, Stay
-
-HOURS = 24
-"""For which the demand of beds is told."""
 
 
 def census(pathway: Pathway, table: Seconds) -> dict[str, Seconds]:
@@ -28,30 +26,39 @@ def census(pathway: Pathway, table: Seconds) -> dict[str, Seconds]:
     return found
 
 
-def beyond_shifts(pathway: Pathway, table: Seconds) -> dict[str, int]:
-    """By resource of people with shifts, seconds of all replications that more of them are held than there are."""
+def beyond_shifts(pathway: Pathway, table: Seconds, rosters: Mapping[str, Resource]) -> dict[str, int]:
+    """By resource of people with shifts, seconds of all replications that more of them are held than are on.
+
+    `rosters`: by name, each resource by its shifts, whatever hazards close.
+    """
     held: dict[int, list[Stay]] = defaultdict(list)
     for stay in pathway.stays:
-        if pathway.kinds[stay.resource] in STAFF and pathway.program.resources[stay.resource].changes:
+        name = pathway.program.resources[stay.resource].name
+        if pathway.kinds[stay.resource] in STAFF and name in rosters and rosters[name].changes:
             held[stay.resource].append(stay)
     return {
-        pathway.program.resources[number].name: _over_s(pathway.program.resources[number], stays, table)
+        (name := pathway.program.resources[number].name): _over_s(rosters[name], stays, table)
         for number, stays in held.items()
     }
 
 
 def _over_s(resource: Resource, stays: Sequence[Stay], table: Seconds) -> int:
-    """Every change of who is held or on, in order: what lies between two, where more are held, times how many more."""
+    """Every change of who is held or on, in order: what lies between two, where more are held, times how many more.
+
+    Up to the horizon; who is never let go is held until then.
+    """
     size = table.shape[1]
     begins = np.stack([np.zeros(size, dtype=np.int64) if s.begin is None else table[s.begin] for s in stays])
     ends = np.stack([table[stay.end] for stay in stays])
-    missing = (begins == NEVER) | (ends == NEVER)
+    missing = begins == NEVER
+    ends = np.where(ends == NEVER, HORIZON_S, ends)
     before = [resource.capacity, *(places for _, places in resource.changes)]
     instants = np.array([second for second, _ in resource.changes], dtype=np.int64)
     steps = np.array([a - b for a, b in pairwise(before)], dtype=np.int64)
     times = np.concatenate(
         [np.where(missing, 0, begins), np.where(missing, 0, ends), np.repeat(instants[:, np.newaxis], size, axis=1)]
     )
+    times = np.minimum(times, HORIZON_S)
     jumps = np.concatenate(
         [np.where(missing, 0, 1), np.where(missing, 0, -1), np.repeat(steps[:, np.newaxis], size, axis=1)]
     )

@@ -262,7 +262,7 @@ def _given(needs: dict[ResourceKind, list[int]], phase: Phase) -> list[int]:
 def _resources(plan: Plan) -> list[tuple[ResourceKind, Resource]]:
     """Those that are told, then the rooms, persons and PACU places that the cases bring with them."""
     scenario = plan.scenario
-    told = {one.name: (one.kind, _resource(scenario, one)) for one in scenario.resources}
+    told = {one.name: (one.kind, resource_of(scenario, one)) for one in scenario.resources}
     cases = [path.case for path in plan.paths.values()]
     rooms = {case.room for case in cases if case.room is not None} | {room for c in cases for room in c.room_choice}
     for room in sorted(rooms):
@@ -274,7 +274,8 @@ def _resources(plan: Plan) -> list[tuple[ResourceKind, Resource]]:
     return list(told.values())
 
 
-def _resource(scenario: Scenario, told: ResourceInput) -> Resource:
+def resource_of(scenario: Scenario, told: ResourceInput) -> Resource:
+    """Its places from the scenario's now on, in seconds."""
     places, changes = told.places, list[tuple[int, int]]()
     for instant, number in sorted(told.changes):
         second = scenario.seconds(instant)

@@ -4,7 +4,7 @@ A new kind is one row here; a place of it is a `ResourceInput` of the scenario. 
 order in which all cases take them, so that no two can wait for each other.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import IntEnum
 
@@ -67,7 +67,14 @@ class ResourceInput:
     places: int = 1
     changes: tuple[tuple[datetime, int], ...] = ()
     """(instant, places from then on): shifts, breaks, closures. Those up to the scenario's now hold from its start."""
+    shifts: tuple[tuple[datetime, int], ...] | None = None
+    """Where a hazard closes places: the changes without it, beyond which people work overtime."""
 
     def __post_init__(self) -> None:
         if self.places < 0 or any(places < 0 for _, places in self.changes):
             raise SettingsError(f"the number of places of a resource can't be negative ({self.kind})")
+
+    @property
+    def roster(self) -> "ResourceInput":
+        """The same without what hazards close."""
+        return self if self.shifts is None else replace(self, changes=self.shifts, shifts=None)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import numpy as np
+from numpy.typing import NDArray
 
 from twin.simulation.draws import Seconds
 from twin.simulation.exits import ExitDoubt
@@ -12,6 +13,21 @@ from twin.vocabulary import Milestone
 
 NOT_DONE_S = 10 * 365 * 86_400
 """Stands for the instant of what does not happen in a replication: a patient who doesn't come, say."""
+STUCK_S = NOT_DONE_S + 1
+"""Stands for the end of what begins and never ends: a patient in a room whom nobody takes over."""
+HOURS = 24
+"""For which the demand of beds is told, and up to which what never ends is counted."""
+HORIZON_S = HOURS * 3600
+
+
+def late(seconds: Seconds, end: int) -> NDArray[np.bool_]:
+    """Where something is past an end; what never ends is, what does not take place is not."""
+    return np.asarray((seconds > end) & (seconds != NOT_DONE_S))
+
+
+def past_s(seconds: Seconds, end: int) -> Seconds:
+    """Seconds past an end, up to the horizon."""
+    return np.asarray(np.maximum(np.minimum(seconds, HORIZON_S) - end, 0) * late(seconds, end))
 
 
 def quantiles(seconds: Seconds, shares: tuple[float, ...] = (0.1, 0.5, 0.9)) -> Seconds:

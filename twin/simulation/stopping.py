@@ -9,7 +9,7 @@ from datetime import datetime
 import numpy as np
 
 from twin.simulation.draws import Seconds
-from twin.simulation.result import NOT_DONE_S
+from twin.simulation.result import HORIZON_S, NOT_DONE_S
 from twin.simulation.summary import Tally, counts, half_width
 
 _Z99 = 2.576
@@ -86,12 +86,13 @@ class Judge:
 def cost_min(told: Tally, ends: Mapping[str, datetime]) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
     """Under-utilized minutes and twice the overtime of all rooms with a session's end; shape (replications,).
 
-    A room in which nobody is operated is not used from now on.
+    A room in which nobody is operated is not used from now on; a patient who never leaves it, until the horizon.
     """
     total = np.zeros(told.scenario.options.replications)
     for room, end in ends.items():
         if room in told.room_left:
             seconds: Seconds = told.room_left[room]
-            past = np.where(seconds < NOT_DONE_S, seconds, 0) - max(told.scenario.seconds(end), 0)
+            known = np.where(seconds == NOT_DONE_S, 0, np.minimum(seconds, HORIZON_S))
+            past = known - max(told.scenario.seconds(end), 0)
             total += np.where(past > 0, 2 * past, -past) / 60
     return total

@@ -18,11 +18,11 @@ from twin.simulation.draws import Seconds
 from twin.simulation.futures import futures
 from twin.simulation.lists import draw_plan
 from twin.simulation.occupancy import beyond_shifts, census
-from twin.simulation.pathway import write
+from twin.simulation.pathway import resource_of, write
 from twin.simulation.program import NEVER
 from twin.simulation.replications import Engine
 from twin.simulation.resources import ResourceKind
-from twin.simulation.result import NOT_DONE_S, quantiles
+from twin.simulation.result import HORIZON_S, NOT_DONE_S, STUCK_S, late, past_s, quantiles
 from twin.simulation.scenario import Scenario
 from twin.simulation.writer import Pathway, Visit
 from twin.vocabulary import Milestone
@@ -33,6 +33,8 @@ PART = 250
 NOT_OPERATED, PAST_END, PAST_TARGET = "not operated", "past end", "past target"
 """What has a probability."""
 _Z95 = 1.96
+_FAR_S = 2**50
+"""Of this a tenth, too, is later than NOT_DONE_S: no quantile that looks at it is before."""
 _AFTER_ROOM = frozenset({ResourceKind.PACU, ResourceKind.PACU_NURSE, ResourceKind.ICU})
 
 
@@ -53,6 +55,8 @@ class Wait:
 class Summary:
     """Instants as (P10, P50, P90) in seconds since now, of the futures in which they happen; NOT_DONE_S where in none.
 
+    The end of a room whose patient never leaves it is NOT_DONE_S too.
+
     Probabilities have two decimals.
     """
 
@@ -66,7 +70,7 @@ class Summary:
     past_end: dict[str, float]
     """By room: probability that its last patient is out after the end asked about."""
     overtime_min: dict[str, float]
-    """By room: mean minutes past that end."""
+    """By room: mean minutes past that end, up to the horizon of 24 h; so are all minutes here."""
     team_overtime_min: dict[str, float]
     """By team: mean minutes of its last case past its end."""
     staff_overtime_min: dict[str, float]
@@ -109,9 +113,9 @@ class Tally:
     times: dict[str, dict[Milestone, Seconds]]
     """By case: the milestones still to come."""
     left: dict[str, Seconds]
-    """By case: when it is out of its room."""
+    """By case: when it is out of its room; STUCK_S where it is in it and never comes out."""
     room_left: dict[str, Seconds]
-    """By room: when the last of its cases that take place is out."""
+    """By room: when the last of its cases that take place is out; STUCK_S where one never comes out."""
     waits_s: dict[str, dict[str, int]]
     """By resource and case, of all replications."""
     beds: dict[str, Seconds]
@@ -147,16 +151,19 @@ def tally_part(scenario: Scenario, engine: Engine) -> Tally:
     table[columns] = engine(pathway.program, pathway.draws, columns)  # of the other rows nothing is read
     spent = _spent(waits, table)
     found = futures(plan, pathway, table[pathway.kept])
-    rooms = {room: last_done([found.left[case] for case in mine]) for room, mine in found.room_cases.items()}
+    left = {case: _left(seconds, found.times[case]) for case, seconds in found.left.items()}
+    rooms = {room: last_done([left[case] for case in mine]) for room, mine in found.room_cases.items()}
     return Tally(
         scenario,
         times={case: {m: _small(s) for m, s in mine.items()} for case, mine in found.times.items()},
-        left={case: _small(seconds) for case, seconds in found.left.items()},
-        room_left={room: _small(seconds) for room, seconds in rooms.items()},
+        left=left,
+        room_left=rooms,
         waits_s=_waits_s(pathway, waits, spent),
         beds=census(pathway, table),
         hold_s=_held(pathway, waits, spent),
-        beyond_s=beyond_shifts(pathway, table),
+        beyond_s=beyond_shifts(
+            pathway, table, {one.name: resource_of(scenario, one.roster) for one in scenario.resources}
+        ),
     )
 
 
@@ -246,7 +253,7 @@ def counts(told: Tally, ends: Mapping[str, datetime], targets_min: Mapping[int, 
             found[PAST_TARGET, case.key] = int(np.count_nonzero(entered > due))
     for room, end in ends.items():
         if room in told.room_left:
-            found[PAST_END, room] = int(np.count_nonzero(_past_s(told.scenario, told.room_left[room], end)))
+            found[PAST_END, room] = int(np.count_nonzero(late(told.room_left[room], told.scenario.seconds(end))))
     return found
 
 
@@ -263,13 +270,20 @@ def last_left(told: Tally, cases: Iterable[str]) -> Seconds | None:
 
 
 def last_done(lefts: Sequence[Seconds]) -> Seconds:
-    """The last of those that happen, future by future; never where none does."""
+    """The last of those that take place, future by future: STUCK_S where one never ends, NOT_DONE_S where none does."""
     stacked = np.stack(lefts)
-    return np.asarray(np.where(stacked < NOT_DONE_S, stacked, stacked.min(axis=0)).max(axis=0))
+    return np.asarray(np.where(stacked != NOT_DONE_S, stacked, stacked.min(axis=0)).max(axis=0))
+
+
+def _left(seconds: Seconds, times: Mapping[Milestone, Seconds]) -> Seconds:
+    """When a case is out of its room, told apart: who does not come into it, and who never comes out of it."""
+    entered = times.get(Milestone.PATIENT_IN_ROOM, np.zeros_like(seconds))
+    stuck = (entered < NOT_DONE_S) & (seconds >= NOT_DONE_S)
+    return np.where(stuck, STUCK_S, _small(seconds)).astype(np.int32)
 
 
 def _small(seconds: Seconds) -> Seconds:
-    return seconds.astype(np.int32)  # NOT_DONE_S included
+    return np.minimum(seconds, NOT_DONE_S).astype(np.int32)
 
 
 def _whole(parts: list[Seconds]) -> Seconds:
@@ -277,7 +291,10 @@ def _whole(parts: list[Seconds]) -> Seconds:
 
 
 def threes(rows: Mapping[K, Seconds]) -> dict[K, tuple[int, int, int]]:
-    """P10, P50 and P90 of each, of the futures in which it happens; never where it happens in none."""
+    """P10, P50 and P90 of each, of the futures in which it takes place; never where it does in none.
+
+    What takes place and never ends is later than all: a quantile that it reaches is never.
+    """
     if not rows:
         return {}
     stacked = np.stack(list(rows.values()))
@@ -287,20 +304,16 @@ def threes(rows: Mapping[K, Seconds]) -> dict[K, tuple[int, int, int]]:
 
 
 def _three(seconds: Seconds) -> tuple[int, int, int]:
-    done = seconds[seconds < NOT_DONE_S]
+    done = seconds[seconds != NOT_DONE_S].astype(np.int64)
     if not done.size:
         return NOT_DONE_S, NOT_DONE_S, NOT_DONE_S
-    low, middle, high = quantiles(done[np.newaxis])[0].tolist()
+    done[done == STUCK_S] = _FAR_S
+    low, middle, high = np.minimum(quantiles(done[np.newaxis])[0], NOT_DONE_S).tolist()
     return low, middle, high
 
 
-def _past_s(scenario: Scenario, seconds: Seconds, end: datetime) -> Seconds:
-    """Seconds past an end; what never happens is not past it."""
-    return np.asarray(np.maximum(seconds - scenario.seconds(end), 0) * (seconds < NOT_DONE_S))
-
-
 def _overtime_min(scenario: Scenario, seconds: Seconds, end: datetime) -> float:
-    return round(float(np.mean(_past_s(scenario, seconds, end))) / 60, 1)
+    return round(float(np.mean(past_s(seconds, scenario.seconds(end)))) / 60, 1)
 
 
 def _read(waits: Sequence[Visit], pathway: Pathway) -> Seconds:
@@ -310,10 +323,11 @@ def _read(waits: Sequence[Visit], pathway: Pathway) -> Seconds:
 
 
 def _spent(waits: Sequence[Visit], table: Seconds) -> list[int]:
-    """Seconds of each wait that came to its end, in all replications."""
+    """Seconds of each wait in all replications; one that never ends is counted up to the horizon, as all are."""
     begin = table[np.array([visit.begin for visit in waits], dtype=np.int64)]
     end = table[np.array([visit.end for visit in waits], dtype=np.int64)]
-    spent: list[int] = ((end - begin) * (end != NEVER)).sum(axis=1).tolist()
+    until = np.minimum(np.where(end == NEVER, HORIZON_S, end), HORIZON_S)
+    spent: list[int] = np.where(begin == NEVER, 0, until - np.minimum(begin, HORIZON_S)).sum(axis=1).tolist()
     return spent
 
 
