@@ -104,7 +104,7 @@ def serve(config: ConfigOption = None) -> None:
     settings = settings_of(config)
     from api import serving
 
-    guarded(serving.serve(settings), server=settings.fhir.base_url)
+    guarded(serving.serve(settings), server=settings.fhir.base_url, lasting=True)
 
 
 @app.command()
@@ -128,7 +128,7 @@ def demo(
     from api import demo as living
 
     plan = living.DemoPlan(minutes=minutes, check=check, keep=keep, speed=speed, seed=seed, fhir=fhir)
-    verdict = guarded(living.play(settings, plan), server="the demo's own")
+    verdict = guarded(living.play(settings, plan), server="the demo's own", lasting=True)
     if verdict is not None:
         typer.echo(json.dumps(verdict.values()) if as_json else verdict.text())
         raise typer.Exit(Exit.DONE if verdict.passed else Exit.CHECK_FAILED)

@@ -1,10 +1,10 @@
 """The start that a scenario file names: a Bundle at an instant, or the journal of this installation."""
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from api.instants import past_instant
 from api.scenarios.errors import FieldError
@@ -12,14 +12,14 @@ from api.scenarios.live import Live, live_of
 from api.scenarios.model import ScenarioFile
 from api.sections import SiteSettings
 from api.settings import Settings
-from fhir_adapters import content
+from fhir_adapters import content, ndjson
 from fhir_adapters.errors import BadAnswerError
-from fhir_adapters.normalise import TYPES, Normaliser, default_mapping, load_mapping
+from fhir_adapters.normalise import Normaliser, default_mapping, load_mapping
 from fhir_adapters.pseudonyms import Pseudonyms
 from twin.errors import SettingsError
-from twin.facts import Deleted, Fact, Horizon, VersionKey
+from twin.facts import Fact, Horizon
 from twin.projections.ledger import Ledger, brought_back, fold, order
-from twin.projections.suite_twin import suite_twin
+from twin.projections.suite_twin import SuiteTwin, suite_twin
 from twin.site import SimulationOptions, SiteOptions
 from twin.timebase import Clock, site_date
 
@@ -40,11 +40,29 @@ def start_of(file: ScenarioFile, folder: Path, settings: Settings, *, server: st
     at = _instant(file.start.at or "")
     mapping = load_mapping(site.milestones) if site.milestones else default_mapping()
     normaliser = Normaliser(server, _PSEUDONYMS, zone, mapping=mapping)
-    ledger = ledger_of(_bundle(folder / file.start.bundle), normaliser, at)
+    loaded = read_bundle(_bundle(folder / file.start.bundle), normaliser, at)
     day = site_date(at, zone)
     horizon = Horizon(day - timedelta(days=2), day + timedelta(days=30))
-    suite = suite_twin(ledger, options, clock=Clock(wall=lambda: at), horizon=horizon, server=server)
-    return live_of(suite, site=options, durations=chosen.duration_options(), options=_options(file))
+    clock = Clock(wall=lambda: at)
+    suite = suite_twin(ledger_of(loaded.facts), options, clock=clock, horizon=horizon, server=server)
+    if not any(twin.day == day for twin in suite.cases.values()):
+        raise FieldError(("start", "bundle"), f"no case on {day}: {_instead(suite, loaded)}")
+    live = live_of(suite, site=options, durations=chosen.duration_options(), options=_options(file))
+    return replace(live, notes=tuple(_left_out(loaded)))
+
+
+def _instead(suite: SuiteTwin, loaded: ndjson.Loaded) -> str:
+    days = sorted({twin.day.isoformat() for twin in suite.cases.values()})
+    if days:
+        return f"there are cases on {', '.join(days[:5])}{', …' if len(days) > 5 else ''}"
+    return "; ".join(["the bundle has none on the days around it either", *_left_out(loaded)])
+
+
+def _left_out(loaded: ndjson.Loaded) -> Iterator[str]:
+    """What of a Bundle was not read, counted, without data."""
+    reasons = Counter(bad.reason.partition(" (")[0] for bad in loaded.quarantined)
+    yield from (f"entries of the bundle left out, {count}: {reason}" for reason, count in sorted(reasons.items()))
+    yield from (f"entries of the bundle not read, {count}: {kind}" for kind, count in sorted(loaded.ignored.items()))
 
 
 def _from_journal(file: ScenarioFile, settings: Settings) -> Live:
@@ -97,62 +115,49 @@ def _past(told: str, now: datetime) -> datetime:
         raise FieldError(("start", "at"), str(error)) from None
 
 
-def _bundle(file: Path) -> Mapping[str, Any]:
+def _bundle(file: Path) -> bytes:
     path = ("start", "bundle")
     try:
         with file.open("rb") as opened:
             body = opened.read(MOST_BYTES + 1)
-        if len(body) > MOST_BYTES:
-            raise FieldError(path, f"is larger than {MOST_BYTES // 2**20} MB: give the resources of the day's suite")
-        values = content.parse(body)
+    except ValueError:  # a name that no file can have
+        raise FieldError(path, "is no name of a file") from None
     except OSError as error:
         raise FieldError(path, f"can't be read ({error.strerror})") from None
+    if len(body) > MOST_BYTES:
+        raise FieldError(path, f"is larger than {MOST_BYTES // 2**20} MB: give the resources of the day's suite")
+    return body
+
+
+def read_bundle(body: bytes, normaliser: Normaliser, at: datetime) -> ndjson.Loaded:
+    """What a Bundle asserts, oldest first, read as `jumeau sync --from` reads one."""
+    path = ("start", "bundle")
+    try:
+        values = content.parse(body)
     except BadAnswerError:
         raise FieldError(path, "is not JSON in UTF-8, or is nested too deeply") from None
     if not isinstance(values, dict) or values.get("resourceType") != "Bundle":
         raise FieldError(path, "is no FHIR Bundle")
-    return values
+    chunk = ndjson.Chunk("the bundle", 1, body, at, whole=True)
+    told = ndjson.Loaded()
+    for piece in ndjson.read_chunk(normaliser, chunk, observed_at=at):
+        told.facts += piece.facts
+        told.quarantined += piece.quarantined
+        told.ignored += piece.ignored
+    if values.get("type") == "history":  # it has the newest first
+        told.facts.reverse()
+    return told
 
 
-def ledger_of(bundle: Mapping[str, Any], normaliser: Normaliser, at: datetime) -> Ledger:
-    """Every version in the order shown, oldest first; an older one than is known counts as brought back by a server
-    restored from its backup. What can't be read is left out."""
+def ledger_of(facts: Iterable[Fact]) -> Ledger:
+    """Every version in the order given, oldest first; an older one than is known counts as brought back by a server
+    restored from its backup."""
     newest: dict[str, Fact] = {}
-    facts = []
-    for fact in _facts(bundle, normaliser, at):
+    kept = []
+    for fact in facts:
         known = newest.get(fact.key.ref)
         behind = known is not None and order(fact) < order(known)
         seen = brought_back(known, fact) if known and behind else fact
         newest[fact.key.ref] = seen
-        facts.append(seen)
-    return fold(Ledger(), facts)
-
-
-def _facts(bundle: Mapping[str, Any], normaliser: Normaliser, at: datetime) -> Iterator[Fact]:
-    entries = bundle.get("entry")
-    listed = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
-    for entry in reversed(listed) if bundle.get("type") == "history" else listed:
-        resource = entry.get("resource")
-        if resource is None:
-            if (gone := _gone(entry, normaliser.server, at)) is not None:
-                yield gone
-        elif isinstance(resource, dict) and resource.get("resourceType") in TYPES:
-            read = normaliser.version(resource, at)
-            if isinstance(read, Fact):
-                yield read
-
-
-def _gone(entry: Mapping[str, Any], server: str, at: datetime) -> Fact | None:
-    """A delete, as a history Bundle tells it."""
-    request, response = entry.get("request"), entry.get("response")
-    url = request.get("url") if isinstance(request, dict) else None
-    told = response.get("lastModified") if isinstance(response, dict) else None
-    if not isinstance(url, str) or url.count("/") != 1:
-        return None
-    kind, _, name = url.partition("/")
-    try:
-        when = datetime.fromisoformat(told) if isinstance(told, str) else at
-    except ValueError:
-        when = at
-    key = VersionKey(server, kind, name, "", when if when.utcoffset() is not None else at)
-    return Fact(key, "", Deleted())
+        kept.append(seen)
+    return fold(Ledger(), kept)

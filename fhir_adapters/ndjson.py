@@ -16,7 +16,7 @@ import gzip
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -78,7 +78,7 @@ class _Entry(msgspec.Struct, gc=False):
 
 class _Bundle(msgspec.Struct):
     resource_type: str = msgspec.field(name="resourceType")
-    entry: list[_Entry] = []
+    entry: list[msgspec.Raw] = []
 
 
 class _Named(msgspec.Struct):
@@ -128,10 +128,19 @@ def blocks(file: BinaryIO, size: int) -> Iterator[tuple[int, bytes]]:
             rest = file.readline(MAX_LINE_BYTES)
 
 
-def read_chunk(normaliser: Normaliser, chunk: Chunk, own_base: file_links.OwnBase | None = None) -> Iterator[Loaded]:
-    """What its texts assert, in pieces of a bounded size. `own_base`: the same one for all files of a folder."""
+def read_chunk(
+    normaliser: Normaliser,
+    chunk: Chunk,
+    own_base: file_links.OwnBase | None = None,
+    *,
+    observed_at: datetime | None = None,
+) -> Iterator[Loaded]:
+    """What its texts assert, in pieces of a bounded size. `own_base`: the same one for all files of a folder.
+
+    `observed_at`: when it was so, instead of when the file was written.
+    """
     own_base = own_base or file_links.OwnBase(normaliser.server)
-    into = _Reading(normaliser, min(chunk.written_at, datetime.now(UTC)))
+    into = _Reading(normaliser, observed_at or min(chunk.written_at, datetime.now(UTC)))
     for number, text in enumerate(chunk.texts, start=chunk.first):
         if len(text) > MAX_LINE_BYTES and not chunk.whole:
             into.refuse(f"a line of more than {MAX_LINE_BYTES >> 20} MiB ({chunk.place} line {number})")
@@ -164,8 +173,12 @@ class _Reading:
                 self.refuse(f"{error} ({place})")
             return
         if isinstance(value, _Bundle):
-            ids = _ids(value.entry)
-            for number, entry in enumerate(value.entry, start=1):
+            entries = list(map(_entry, value.entry))
+            ids = _ids(entry for entry in entries if entry is not None)
+            for number, entry in enumerate(entries, start=1):
+                if entry is None:
+                    self.refuse(f"not an object ({place}, entry {number})")
+                    continue
                 self._take_entry(entry, ids, f"{place}, entry {number}")
                 yield from self._full(len(bytes(entry.resource)))
         elif isinstance(value, dict) and value.get("resourceType") == "Bundle":
@@ -236,7 +249,14 @@ def _bundle(text: bytes) -> _Bundle | None:
     return found if found.resource_type == "Bundle" else None
 
 
-def _ids(entries: list[_Entry]) -> dict[str, str]:
+def _entry(text: msgspec.Raw) -> _Entry | None:
+    try:
+        return msgspec.json.decode(text, type=_Entry)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+
+
+def _ids(entries: Iterable[_Entry]) -> dict[str, str]:
     """`Type/id` of the entries that are called by a URN."""
     out = {}
     for entry in entries:

@@ -91,4 +91,4 @@ def clinic_live(
     from api import clinic
 
     plan = clinic.DayPlan(day_of(None, settings), seed=seed, rooms=rooms)
-    guarded(clinic.live(settings, plan, base_url=to, speed=speed), server=to)
+    guarded(clinic.live(settings, plan, base_url=to, speed=speed), server=to, lasting=True)

@@ -24,6 +24,7 @@ class Exit(IntEnum):
     USAGE = 2
     SERVER = 3
     FAILED_WRITES = 4
+    INTERRUPTED = 130
 
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file (TOML). Default: jumeau.toml.")]
@@ -56,8 +57,11 @@ def settings_of(config: Path | None) -> "Settings":
     return settings
 
 
-def guarded(work: Coroutine[Any, Any, T], *, server: str) -> T:
-    """Run to the end; an error that a person can act on is one line and an exit code."""
+def guarded(work: Coroutine[Any, Any, T], *, server: str, lasting: bool = False) -> T:
+    """Run to the end; an error that a person can act on is one line and an exit code.
+
+    `lasting`: what goes on until a person ends it, so that Ctrl-C is no failure.
+    """
     from fhir_adapters.errors import AdapterError, FhirServerError
     from twin.errors import SimulationError, TwinError
 
@@ -70,7 +74,9 @@ def guarded(work: Coroutine[Any, Any, T], *, server: str) -> T:
     except (TwinError, AdapterError) as error:
         fail(Exit.USAGE, str(error))
     except KeyboardInterrupt:
-        raise typer.Exit(Exit.DONE) from None
+        if lasting:
+            raise typer.Exit(Exit.DONE) from None
+        fail(Exit.INTERRUPTED, "interrupted")
 
 
 def fail(code: Exit, message: str) -> NoReturn:

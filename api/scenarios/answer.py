@@ -180,9 +180,9 @@ class Answer(_Answer):
     seed: int
     model: str
     probability_half_width: float
-    """Monte-Carlo error: no probability here is further from the exact one, 19 times of 20."""
+    """Monte-Carlo error: each single probability here is no further from the exact one, 19 times of 20."""
     notes: list[str]
-    """What in the settings has no effect on this day."""
+    """What of the start was not read, and what in the settings has no effect on this day."""
     hazards: list[dict[str, Any]]
     baseline: Outcome
     """Nothing goes wrong."""

@@ -65,7 +65,7 @@ class SurgeonLate(_Hazard):
     until: Moment
 
     def made(self, names: Names) -> Hazard:
-        return made.SurgeonLate(names.person(self.surgeon), names.instant(self.until, "until"))
+        return made.SurgeonLate(names.person(self.surgeon), names.moment(self.until, "until"))
 
 
 class SurgeonAbsent(_Hazard):
@@ -109,7 +109,7 @@ class NotFasted(_Hazard):
     until: Moment
 
     def made(self, names: Names) -> Hazard:
-        return made.NotFasted(names.case(self.case, waiting=True), names.instant(self.until, "until"))
+        return made.NotFasted(names.case(self.case, waiting=True), names.moment(self.until, "until"))
 
 
 class Cancellation(_Hazard):
@@ -140,7 +140,7 @@ class Emergency(_Hazard):
         act = booked_surgical_min(self.minutes)
         return made.Emergency(
             key=names.new_case("emergency"),
-            at=names.instant(self.at, "at"),
+            at=names.moment(self.at, "at"),
             urgency=self.urgency,
             room_time=models.room.predict(CaseFeatures(booked_min=self.minutes)).distribution,
             surgical_time=models.surgical.predict(CaseFeatures(booked_min=act)).distribution,
@@ -230,7 +230,7 @@ class SterilizationDelay(_Hazard):
 
     def made(self, names: Names) -> Hazard:
         if self.case is not None and self.until is not None:
-            return made.NotFasted(names.case(self.case, waiting=True), names.instant(self.until, "until"))
+            return made.NotFasted(names.case(self.case, waiting=True), names.moment(self.until, "until"))
         names.need_of(ResourceKind.INSTRUMENTS, "minutes")
         return made.SlowSterilization(self.minutes or 0.0)
 

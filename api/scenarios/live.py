@@ -29,6 +29,8 @@ class Live:
     scenario: Scenario
     """Without hazards."""
     site: SiteOptions
+    notes: tuple[str, ...] = ()
+    """What of the start was not read."""
 
     @property
     def zone(self) -> ZoneInfo:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from itertools import count
 
 from api.scenarios.errors import FieldError
@@ -14,6 +14,8 @@ from twin.timebase import with_offset
 from twin.vocabulary import Milestone
 
 _CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
+_FIRST_YEAR, _LAST_YEAR = 2000, 2200
+_AHEAD = timedelta(hours=48)
 _LISTED = 12
 
 
@@ -122,7 +124,10 @@ class Names:
     def instant(self, told: str, field: str) -> datetime:
         """Of the scenario's day where only the time is told."""
         if not _CLOCK.fullmatch(told):
-            return with_offset(datetime.fromisoformat(told), self.live.zone)
+            instant = datetime.fromisoformat(told)
+            if not _FIRST_YEAR <= instant.year < _LAST_YEAR:
+                raise FieldError((field,), "is in a year that no hospital knows")
+            return with_offset(instant, self.live.zone)
         hour, minute = map(int, told.split(":"))
         local = datetime.combine(self.live.day, time(hour, minute), tzinfo=self.live.zone)
         instant = with_offset(local, self.live.zone)
@@ -130,11 +135,21 @@ class Names:
             raise FieldError((field,), "the clocks skip this time on the scenario's day: give an instant")
         return instant
 
+    def moment(self, told: str, field: str) -> datetime:
+        """Still to come, on the day that is simulated or in its night."""
+        now, instant = self.live.scenario.now, self.instant(told, field)
+        if not now < instant <= now + _AHEAD:
+            start = f"{with_offset(now, self.live.zone):%H:%M}"
+            raise FieldError((field,), f"is not within two days of the start ({start}): for tomorrow give an instant")
+        return instant
+
     def spell(self, start: str | None, end: str | None) -> tuple[datetime, datetime | None]:
         """From now at the earliest to an end, or for the rest of the day."""
         now = self.live.scenario.now
         begin = now if start is None else max(self.instant(start, "from"), now)
         until = None if end is None else self.instant(end, "until")
+        if begin > now + _AHEAD:
+            raise FieldError(("from",), "is later than two days from the start on: nothing would change")
         if until is not None and until <= begin:
             raise FieldError(("until",), "is not after its begin, or is past")
         return begin, until

@@ -28,10 +28,11 @@ class Teller:
         self.teams = _teams(live.scenario, self.ends)
 
     def notes(self) -> list[str]:
-        """Resources of the settings that no case of the day needs: a name may be mistyped."""
+        """What of the start was not read; resources that no case of the day needs: a name may be mistyped."""
         needed = {name for case in self._live.scenario.cases for name in case.needs}
         named = [told.name for told in self._live.site.resources if told.needed_by != EVERY_CASE]
-        return [f"site.resources.{name}: no case of the day needs it" for name in named if name not in needed]
+        unneeded = (f"site.resources.{name}: no case of the day needs it" for name in named if name not in needed)
+        return [*self._live.notes, *unneeded]
 
     def outcome(self, scenario: Scenario, told: Summary) -> answer.Outcome:
         """Of a day with or without hazards."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from api.scenario_start import ledger_of, start_of
+from api.scenario_start import ledger_of, read_bundle, start_of
 from api.scenarios.errors import FieldError
 from api.scenarios.live import MOST_ROOMS, Live, live_of
 from api.scenarios.model import ScenarioFile, scenario_of
@@ -35,8 +35,8 @@ def golden(name: str) -> ScenarioFile:
 @pytest.mark.parametrize("name", names())
 def test_bundle_reads_as_the_line_reads(name: str) -> None:
     start = golden_start(name)
-    bundle = json.loads((FOLDER / name / "bundle.json").read_bytes())
-    ours = ledger_of(bundle, Normaliser(SERVER, PSEUDONYMS, PARIS), start.at)
+    body = (FOLDER / name / "bundle.json").read_bytes()
+    ours = ledger_of(read_bundle(body, Normaliser(SERVER, PSEUDONYMS, PARIS), start.at).facts)
     theirs = golden_ledger(start, PARIS)
     assert ours.resources.keys() == theirs.resources.keys()
     for ref, resource in theirs.resources.items():
