@@ -17,6 +17,8 @@ from twin.simulation.scenario import Scenario
 from twin.simulation.summary import Summary, Tally, summary_of
 from twin.timebase import with_offset
 
+_TAKEN = ("baseline", "with_hazards")
+
 
 @dataclass(frozen=True, slots=True)
 class Variant:
@@ -93,6 +95,8 @@ def asked(
     scenario = hit(live, live.scenario, hazards, ("hazards",))
     variants = [Variant("", tuple(hazards), scenario)] if hazards else []
     for title, more in (alternatives or {}).items():
+        if title in _TAKEN:
+            raise FieldError(("alternatives", title), f"give another name: {' and '.join(_TAKEN)} are in every answer")
         changed = hit(live, scenario, more, ("alternatives", title))
         variants.append(Variant(title, (*hazards, *more), changed))
     question = Question(live, tuple(variants), name)
