@@ -4,7 +4,8 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from api.sections import DurationSettings, SimulationSettings, SiteSettings, SyncSettings, WriteBackSettings
+from api.duration_sections import DurationSettings
+from api.sections import SimulationSettings, SiteSettings, SyncSettings, WriteBackSettings
 from api.settings import Settings
 from twin.errors import JournalError
 from twin.timebase import Clock

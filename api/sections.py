@@ -1,9 +1,8 @@
 """The sections of the settings: names, types, defaults and limits. `api.settings` reads them."""
 
-import re
 from datetime import datetime, time
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -11,14 +10,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, f
 from pydantic_settings import NoDecode
 
 from twin.errors import SettingsError
-from twin.projections.factors import RESERVED
 from twin.site import (
     EVERY_CASE,
-    KNOWN_RESULTS,
     WEEKDAYS,
     BlockTime,
     CaseRule,
-    RegressorOption,
     ResourceOptions,
     Shift,
 )
@@ -40,11 +36,11 @@ def _listed(value: object) -> object:
 Listed = Annotated[list[str], NoDecode, BeforeValidator(_listed)]
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, frozen=True)
 
 
-class FhirSettings(_Section):
+class FhirSettings(Section):
     """The hospital's FHIR server."""
 
     base_url: str = "http://127.0.0.1:8090/fhir"
@@ -56,7 +52,7 @@ class FhirSettings(_Section):
         return _plain_url(value, "https://fhir.clinic.fr/r4")
 
 
-class SyncSettings(_Section):
+class SyncSettings(Section):
     """How much is read, and how often (wall seconds)."""
 
     past_days: int = Field(2, ge=0, le=3660)
@@ -85,7 +81,7 @@ class SyncSettings(_Section):
         return {name: parse_qsl(query.removeprefix("?")) for name, query in self.search.items()}
 
 
-class WriteBackSettings(_Section):
+class WriteBackSettings(Section):
     """Writing predictions to the FHIR server: off unless turned on."""
 
     mode: Literal["off", "annotate", "companion"] = "off"
@@ -109,7 +105,7 @@ class WriteBackSettings(_Section):
         return value
 
 
-class PushSettings(_Section):
+class PushSettings(Section):
     """Being told of changes by the FHIR server: off unless turned on, since it makes Subscriptions there."""
 
     callback_url: str | None = None
@@ -132,7 +128,7 @@ class PushSettings(_Section):
         return value
 
 
-class SimulationSettings(_Section):
+class SimulationSettings(Section):
     """How many futures, how often (wall seconds)."""
 
     replications: int = Field(50, ge=10, le=2000)
@@ -142,7 +138,7 @@ class SimulationSettings(_Section):
     timeout_s: float = Field(60.0, gt=0)
 
 
-class BlockSettings(_Section):
+class BlockSettings(Section):
     """A weekly opening: `{days = "mon-fri", start = "08:00", end = "18:00"}`."""
 
     days: str = "mon-fri"
@@ -159,7 +155,7 @@ class BlockSettings(_Section):
         return BlockTime(frozenset(_weekdays(self.days)), self.start, self.end)
 
 
-class ShiftSettings(_Section):
+class ShiftSettings(Section):
     """Some places at some hours of the site; an end that isn't after the start is of the next day."""
 
     days: str = "mon-fri"
@@ -177,7 +173,7 @@ class ShiftSettings(_Section):
         return Shift(frozenset(_weekdays(self.days)), self.start, self.end, self.places)
 
 
-class CaseRuleSettings(_Section):
+class CaseRuleSettings(Section):
     """Cases that every list told has: `{procedures = ["Prothèse de hanche"], except_rooms = ["Salle 1"]}`."""
 
     rooms: Listed = []
@@ -203,7 +199,7 @@ class CaseRuleSettings(_Section):
         )
 
 
-class ResourceSettings(_Section):
+class ResourceSettings(Section):
     """Equal places that cases share: people, equipment, beds. Give `places`, or `shifts`."""
 
     kind: ResourceKind
@@ -237,7 +233,7 @@ class ResourceSettings(_Section):
         )
 
 
-class SiteSettings(_Section):
+class SiteSettings(Section):
     """The site file: what the data don't tell about places and openings. Everything is optional."""
 
     timezone: str = "Europe/Paris"
@@ -265,99 +261,7 @@ class SiteSettings(_Section):
         return value
 
 
-class RegressorSettings(_Section):
-    """A result of another system that durations are told by: `{resource = "RiskAssessment", code = "system|code"}`."""
-
-    resource: Literal["Observation", "RiskAssessment"]
-    code: str
-    """`system|code` of what it is a result of."""
-    value: Literal["probability", "quantity", "code"]
-    """A number (of a RiskAssessment, of an Observation), or a code that stands for a category."""
-    center: float | None = None
-    scale: float | None = Field(None, gt=0)
-    """With `center`, what a number is counted by instead of the mean and sd of the site's own cases."""
-    levels: dict[str, str] = {}
-    """Names of the categories that count and their `system|code`; empty: every code is a category."""
-
-    @field_validator("code")
-    @classmethod
-    def _with_system(cls, value: str) -> str:
-        return _coded(value)
-
-    @field_validator("levels")
-    @classmethod
-    def _with_systems(cls, value: dict[str, str]) -> dict[str, str]:
-        return {name: _coded(code) for name, code in value.items()}
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if self.resource != {"probability": "RiskAssessment", "quantity": "Observation"}.get(self.value, self.resource):
-            raise ValueError("value: a RiskAssessment has a probability or a code, an Observation a quantity or a code")
-        if (self.center is None) != (self.scale is None):
-            raise ValueError("center and scale: give both or neither")
-        if self.value == "code" and self.scale is not None:
-            raise ValueError("scale: a code has none, only a number has")
-        if self.value != "code" and self.levels:
-            raise ValueError("levels: a number has none, only a code has")
-        return self
-
-    def option(self, name: str) -> RegressorOption:
-        """The same as the domain knows it."""
-        levels = tuple((code, level) for level, code in self.levels.items())
-        return RegressorOption(name, self.resource, (self.code,), self.value, levels)
-
-
-class DurationSettings(_Section):
-    """What durations are told by, besides procedure, surgeon, specialty, booking, care setting and age band."""
-
-    known: Listed = ["asa", "bmi"]
-    """Observations that are read of the cases' patients: asa, bmi, or none of them."""
-    regressors: dict[str, RegressorSettings] = {}
-    """By name, other results that are read too."""
-    model_file: Path | None = None
-    """What `jumeau durations learn` wrote: where room times start before the first finished case."""
-
-    @field_validator("known")
-    @classmethod
-    def _known(cls, value: list[str]) -> list[str]:
-        if unknown := set(value) - set(KNOWN_RESULTS):
-            raise ValueError(
-                f"unknown result {min(unknown)!r}: give {', '.join(KNOWN_RESULTS)}, or name it in regressors"
-            )
-        return value
-
-    @field_validator("regressors")
-    @classmethod
-    def _names(cls, value: dict[str, RegressorSettings]) -> dict[str, RegressorSettings]:
-        for name in value:
-            if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name) or name in RESERVED:
-                raise ValueError("give names of small letters, digits and _, other than " + " and ".join(RESERVED))
-        return value
-
-    def options(self) -> tuple[RegressorOption, ...]:
-        """The results to read; one that `regressors` names replaces the known one of that name."""
-        named = {
-            name: RegressorOption(
-                name,
-                each.resource,
-                (each.code,),
-                each.value,
-                tuple((code, level) for level, code in each.levels.items()),
-            )
-            for name, each in self.regressors.items()
-        }
-        return tuple(({name: KNOWN_RESULTS[name] for name in self.known} | named).values())
-
-    def scales(self) -> tuple[tuple[str, float, float], ...]:
-        """Name, center and scale of the numbers for which they are given."""
-        return tuple(
-            (name, each.center, each.scale)
-            for name, each in self.regressors.items()
-            if each.center is not None and each.scale is not None
-        )
-
-
-class ClockSettings(_Section):
+class ClockSettings(Section):
     """Site time: `anchor` is the instant that the start of the program counts as."""
 
     anchor: datetime | None = None
@@ -371,13 +275,13 @@ class ClockSettings(_Section):
         return value
 
 
-class PrivacySettings(_Section):
+class PrivacySettings(Section):
     """Where the key of the pseudonyms is."""
 
     key_file: Path | None = None
 
 
-class ApiSettings(_Section):
+class ApiSettings(Section):
     """Where the API listens. Without sign-in it is served to this machine only."""
 
     host: str = "127.0.0.1"
@@ -396,13 +300,6 @@ def _plain_url(value: str, example: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
         raise ValueError(f"give an http(s) URL without credentials or query, such as {example}")
     return value.rstrip("/")
-
-
-def _coded(value: str) -> str:
-    system, separator, code = value.rpartition("|")
-    if not (separator and system.strip() and code.strip()) or len(value) > 256:
-        raise ValueError("give system|code, such as http://loinc.org|39156-5")
-    return value
 
 
 def _days_told(told: str) -> str:

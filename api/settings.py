@@ -15,11 +15,11 @@ from zoneinfo import ZoneInfo
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from api.duration_sections import DurationSettings
 from api.sections import (
     LIVE_PAST_DAYS,
     ApiSettings,
     ClockSettings,
-    DurationSettings,
     FhirSettings,
     PrivacySettings,
     PushSettings,

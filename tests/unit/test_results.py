@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from api.cli import app
 from api.compose import worker_of
-from api.sections import DurationSettings
+from api.duration_sections import DurationSettings
 from api.settings import Settings, load
 from fhir_adapters.normalise import Normaliser
 from tests.strangers.resources import at as strange_at
