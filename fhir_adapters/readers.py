@@ -19,15 +19,11 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import IO, Any
 
-import structlog
-
 from fhir_adapters import file_links, ndjson
 from fhir_adapters.normalise import Normaliser
 from twin.errors import JournalError
 from twin.fact_text import FactText, fact_text
 from twin.facts import Quarantined
-
-log = structlog.get_logger()
 
 MOST = 8
 """More processes would only wait for the one that stores."""
@@ -133,7 +129,9 @@ class Readers:
             self._idle.put(process)
 
     def _replaced(self, dead: "subprocess.Popen[bytes]") -> "subprocess.Popen[bytes]":
-        log.warning("a reading process ended, another takes its place", status=dead.poll())
+        import structlog  # a reading process needs none of it, and would start in twice the time
+
+        structlog.get_logger().warning("a reading process ended, another takes its place", status=dead.poll())
         try:
             fresh = _started(self._normaliser)
         except OSError:
