@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from msgspec import structs
+
 from fhir_adapters import dates, links, splice
 from fhir_adapters.client import FhirClient, is_away
 from fhir_adapters.content import entries
@@ -122,7 +124,8 @@ async def confirm_gone(
 def _dated(fact: Fact, told: datetime | None) -> Fact:
     if told is None or not isinstance(fact.assertion, Deleted):
         return fact
-    return replace(fact, key=replace(fact.key, last_updated=told.astimezone(fact.key.last_updated.tzinfo)))
+    key = structs.replace(fact.key, last_updated=told.astimezone(fact.key.last_updated.tzinfo))
+    return structs.replace(fact, key=key)
 
 
 async def read_versions(

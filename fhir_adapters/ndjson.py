@@ -163,7 +163,7 @@ class _Reading:
     def take_text(self, text: bytes, place: str) -> Iterator[Loaded]:
         """One JSON text; a large Bundle in several pieces."""
         try:
-            value = _bundle(text) if b'"Bundle"' in text else None
+            value = _bundle(text) if b"Bundle" in text else None
             value, flat = content.parse_seen(text) if value is None else (value, False)
         except BadAnswerError as error:
             if b"\n" in text:  # lines in a file that is called otherwise

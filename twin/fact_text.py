@@ -1,7 +1,6 @@
 """Facts as text and back: what goes from the process that reads a resource into the journal, and comes out of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -50,8 +49,7 @@ class FactText(NamedTuple):
     over_at: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Body(Generic[A]):
+class _Body(msgspec.Struct, Generic[A], frozen=True, gc=False):
     assertion: A
     carried: Carried
     findings: tuple[str, ...]

@@ -6,16 +6,16 @@ pseudonym. Instants are aware; `last_updated` is wall time of the FHIR server, s
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NamedTuple
+
+import msgspec
 
 from twin.timeline import Annotation
 from twin.vocabulary import CareSetting, Milestone, PlaceKind, Provenance
 
 
-@dataclass(frozen=True, slots=True)
-class Code:
+class Code(msgspec.Struct, frozen=True, gc=False):
     """One coding of a concept."""
 
     system: str
@@ -23,8 +23,7 @@ class Code:
     display: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Concept:
+class Concept(msgspec.Struct, frozen=True, gc=False):
     """A CodeableConcept: its codings, and the keyed hash of its text where it has no coding."""
 
     codings: tuple[Code, ...] = ()
@@ -45,8 +44,7 @@ class Concept:
         return next((code.display or code.code for code in self.codings), "")
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(msgspec.Struct, frozen=True, gc=False):
     """A milestone that a version asserts, by the milestone mapping."""
 
     milestone: Milestone
@@ -61,8 +59,7 @@ class Stamp:
     """Read as this milestone instead, estimated, where no Encounter tells when the patient was in the room."""
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(msgspec.Struct, frozen=True, gc=False):
     """A member of the team: `Practitioner/id` and, where told, the role."""
 
     ref: str
@@ -70,8 +67,7 @@ class Person:
     """surgeon, anesthetist, nurse, or empty where not told."""
 
 
-@dataclass(frozen=True, slots=True)
-class AppointmentFact:
+class AppointmentFact(msgspec.Struct, frozen=True, gc=False):
     """A booking. `status` is the FHIR code; times are None where the booking has none."""
 
     status: str
@@ -90,8 +86,7 @@ class AppointmentFact:
     stamps: tuple[Stamp, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Stay:
+class Stay(msgspec.Struct, frozen=True, gc=False):
     """One entry of Encounter.location: where the patient was, is, or will be."""
 
     location: str
@@ -120,8 +115,7 @@ class StayRule(NamedTuple):
     without_visit: Milestone | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class EncounterFact:
+class EncounterFact(msgspec.Struct, frozen=True, gc=False):
     """A stay or a movement (`part_of` names the stay)."""
 
     status: str
@@ -140,8 +134,7 @@ class EncounterFact:
     """All others."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProcedureFact:
+class ProcedureFact(msgspec.Struct, frozen=True, gc=False):
     """An act, planned, running or done."""
 
     status: str
@@ -158,8 +151,7 @@ class ProcedureFact:
     stamps: tuple[Stamp, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class LocationFact:
+class LocationFact(msgspec.Struct, frozen=True, gc=False):
     """A place. Names are kept: they are not a person's."""
 
     name: str = ""
@@ -175,8 +167,7 @@ class LocationFact:
     timezone: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PatientFact:
+class PatientFact(msgspec.Struct, frozen=True, gc=False):
     """A patient as pseudonym, bands and the patients that the record was merged with (pseudonyms)."""
 
     age_band: str | None = None
@@ -186,8 +177,7 @@ class PatientFact:
     replaces: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceRequestFact:
+class ServiceRequestFact(msgspec.Struct, frozen=True, gc=False):
     """An order: what somebody wants done. Read only where it decides whether a booking is one of surgery."""
 
     status: str
@@ -202,8 +192,7 @@ class ServiceRequestFact:
         return False if False in said else True if True in said else None
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(msgspec.Struct, frozen=True, gc=False):
     """One value of a result: what it is of, and the number or the codes that tell it; never words."""
 
     of: tuple[str, ...]
@@ -215,8 +204,7 @@ class Value:
     """`system|code`."""
 
 
-@dataclass(frozen=True, slots=True)
-class ResultFact:
+class ResultFact(msgspec.Struct, frozen=True, gc=False):
     """An Observation or RiskAssessment that the site names: its values and when they were known, nothing else of it."""
 
     status: str
@@ -227,8 +215,7 @@ class ResultFact:
     values: tuple[Value, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduleFact:
+class ScheduleFact(msgspec.Struct, frozen=True, gc=False):
     """Whose time the Slots that name it are."""
 
     active: bool = True
@@ -236,8 +223,7 @@ class ScheduleFact:
     """`Location/id` among its actors."""
 
 
-@dataclass(frozen=True, slots=True)
-class SlotFact:
+class SlotFact(msgspec.Struct, frozen=True, gc=False):
     """A stretch of a Schedule. `status` is the FHIR code."""
 
     status: str
@@ -246,8 +232,7 @@ class SlotFact:
     end: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Deleted:
+class Deleted(msgspec.Struct, frozen=True, gc=False):
     """The resource is no longer on the server."""
 
 
@@ -265,8 +250,7 @@ Assertion = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class VersionKey:
+class VersionKey(msgspec.Struct, frozen=True, gc=False):
     """Names one version. `version_id` is opaque; servers without versions get the content's hash."""
 
     server: str
@@ -281,8 +265,7 @@ class VersionKey:
         return f"{self.type}/{self.id}"
 
 
-@dataclass(frozen=True, slots=True)
-class Carried:
+class Carried(msgspec.Struct, frozen=True, gc=False):
     """What of our annotations a version carries."""
 
     annotation: Annotation | None = None
@@ -293,8 +276,7 @@ class Carried:
     """Sources of other installations found."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(msgspec.Struct, frozen=True, gc=False):
     """What one version asserts. Equal content hash: nothing of the hospital's changed."""
 
     key: VersionKey
@@ -336,8 +318,7 @@ def _later(one: datetime | None, other: datetime | None) -> datetime | None:
     return max(one, other)
 
 
-@dataclass(frozen=True, slots=True)
-class Quarantined:
+class Quarantined(msgspec.Struct, frozen=True, gc=False):
     """An entry that could not be read, and why; the others of its page went on."""
 
     server: str
@@ -347,8 +328,7 @@ class Quarantined:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Horizon:
+class Horizon(msgspec.Struct, frozen=True, gc=False):
     """Days that the live twin keeps, both included."""
 
     first: date

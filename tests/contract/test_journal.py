@@ -1,15 +1,16 @@
 """What every journal promises; the same tests run on a file, on PostgreSQL, and on `:memory:`, the fake shipped."""
 
 import asyncio
+import dataclasses
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import date, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.journals import NOW, SERVER, booking, keep
 from twin.errors import JournalError
@@ -264,10 +265,10 @@ def test_any_text_and_number(text: str, number: float) -> None:
 
 def test_runs_with_predictions(journal: Journal) -> None:
     keep(journal, booking(1), booking(2))
-    later = replace(RUN, id="urn:uuid:3", wall_at=NOW + timedelta(seconds=30), position=1)
+    later = dataclasses.replace(RUN, id="urn:uuid:3", wall_at=NOW + timedelta(seconds=30), position=1)
     for run in (RUN, later, RUN):
         journal.append_run(SERVER, run, {"case-1": TIMELINE}, {"Location/s1": (ROOM_END, ROOM_END)})
-    assert journal.runs(SERVER) == (later, replace(RUN, position=2))
+    assert journal.runs(SERVER) == (later, dataclasses.replace(RUN, position=2))
     assert journal.runs(SERVER, limit=1) == (later,)
     assert journal.timelines(RUN.id) == {"case-1": TIMELINE}
     assert journal.room_ends(RUN.id) == {"Location/s1": (ROOM_END, ROOM_END)}

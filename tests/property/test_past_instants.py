@@ -1,10 +1,10 @@
 """The twin of a past instant is that of a program which stopped there."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from api.past import Memory
 from api.settings import Settings

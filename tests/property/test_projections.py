@@ -1,6 +1,5 @@
 """Folds: the same twins whatever order and however often the versions come."""
 
-from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from itertools import accumulate, pairwise
@@ -8,6 +7,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from fixtures.clinic.day import ClinicDay, generate_day
 from tests.world import DAY, PARIS, SERVER, World

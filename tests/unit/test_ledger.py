@@ -1,10 +1,10 @@
 """Versions that don't join on, and servers that were restored from a backup."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.journals import NOW, SERVER
 from twin.facts import AppointmentFact, Deleted, Fact, Stamp, VersionKey

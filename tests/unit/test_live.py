@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from tests.strangers.resources import morning
 from tests.strangers.server import Stranger
 from tests.strangers.serving import until
 from tests.strangers.traits import Traits
+from twin.timebase import site_date
 
 SECRET = "0123456789abcdef"
 RARELY_S = 300.0
@@ -72,7 +73,8 @@ async def test_history_is_learned_meanwhile(server: Stranger) -> None:
         assert await program.newer(0, 60) is not None
         await eventually(lambda: program.worker.history is not None)
         assert program.worker.history is not None
-        assert program.worker.history.before < program.worker.clock.now().date()
+        today = site_date(program.worker.clock.now(), program.site.timezone)
+        assert today - timedelta(days=2) <= program.worker.history.before <= today
 
 
 async def test_stop_is_prompt_with_nothing_to_write(server: Stranger) -> None:

@@ -1,11 +1,12 @@
 """`?at=`: the twin as it was known at a past instant, with what was predicted by then."""
 
 import asyncio
+import dataclasses
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from api.instants import past_instant
 from api.past import MAX_WAITING, Memory, PastSnapshots
@@ -54,7 +55,7 @@ def memory() -> Iterator[Memory]:
         SERVER,
         run("second", second),
         {case_id: timeline(second, band(ENTRY, clock("12:20")))},
-        {"Location/s2": (end, replace(end, day=end.day - timedelta(days=1)))},
+        {"Location/s2": (end, dataclasses.replace(end, day=end.day - timedelta(days=1)))},
     )
     journal.append_run(SERVER, run("third", clock("09:45")), {}, {})
     yield made

@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
+from msgspec import structs
 from typer.testing import CliRunner, Result
 
 from api.cli import app
@@ -31,7 +31,7 @@ def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     key = Pseudonyms(load_or_create_key(Path(f"{file}.key")))
     made = Journal.open(f"sqlite:///{file}", key_fingerprint=key.fingerprint)
     known = wall_now() - timedelta(hours=1)
-    facts = [replace(fact, key=replace(fact.key, last_updated=known)) for fact in morning()]
+    facts = [structs.replace(fact, key=structs.replace(fact.key, last_updated=known)) for fact in morning()]
     made.append_batch(SERVER, facts, (), {}, reading="r1", observed_at=known)
     made.close()
     return file

@@ -7,6 +7,8 @@ from operator import itemgetter
 from types import MappingProxyType
 from typing import TypeVar
 
+from msgspec import structs
+
 from twin.facts import Assertion, Deleted, EncounterFact, Fact, Stamp
 from twin.vocabulary import Milestone, Provenance
 
@@ -125,7 +127,8 @@ def went_back(known: Fact, seen: Fact) -> bool:
 def brought_back(known: Fact, seen: Fact) -> Fact:
     """What a restored server shows, dated so that it is newer than what was known before the backup came back."""
     at = order(known)[0] + timedelta(milliseconds=1)
-    return replace(seen, key=replace(seen.key, last_updated=at), findings=(*seen.findings, CAME_BACK))
+    key = structs.replace(seen.key, last_updated=at)
+    return structs.replace(seen, key=key, findings=(*seen.findings, CAME_BACK))
 
 
 def unjoined(ledger: Ledger, facts: Iterable[Fact], *, states_only: bool = True) -> frozenset[str]:
