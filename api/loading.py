@@ -144,5 +144,5 @@ async def sync_server(settings: Settings) -> LoadReport:
         new=counts.new,
         quarantined=counts.quarantined,
         seconds=monotonic() - started,
-        notes=list(counts.warnings),
+        notes=list(dict.fromkeys(counts.warnings)),
     )
