@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from fhir_adapters.client import Params
 
 _NEVER = datetime(9999, 1, 1, tzinfo=UTC)
-_NAME = "closed/"
+NAME = "closed/"
+"""How the names of the marks begin."""
 
 
 class Closed:
@@ -20,7 +21,7 @@ class Closed:
 
     def remember(self, kept: Mapping[str, datetime]) -> None:
         """Take the marks out of what the journal keeps."""
-        self._from = {name: at for name, at in kept.items() if name.startswith(_NAME)}
+        self._from = {name: at for name, at in kept.items() if name.startswith(NAME)}
 
     def since(self, first: datetime, cursor: Mapping[str, datetime], *, overlap_s: float) -> dict[str, datetime]:
         """When to read each type from, so that nothing written since `first` is missing."""
@@ -37,4 +38,4 @@ class Closed:
 
     def _name(self, kind: str) -> str:
         digest = hashlib.blake2b(f"{kind}|{self._told}".encode(), digest_size=8).hexdigest()
-        return f"{_NAME}{kind}/{digest}"
+        return f"{NAME}{kind}/{digest}"

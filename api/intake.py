@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import date, datetime
 from itertools import islice
 
-from api import first_load
+from api import closed, first_load
 from api.closed import Closed
 from api.garbage import uncollected
 from api.parts import Counts, Parts
@@ -97,7 +97,9 @@ class Intake:
             self.ledger = await asyncio.to_thread(self._folded, self.position)
         told = await asyncio.to_thread(self._parts.journal.cursor, self._server)
         self._cursor = {name: at for name, at in told.items() if "/" not in name}
-        self.first_load.weeks = {name: at for name, at in told.items() if "/" in name}
+        self.first_load.weeks = {
+            name: at for name, at in told.items() if "/" in name and not name.startswith(closed.NAME)
+        }
         self._closed.remember(told)
 
     def _folded(self, upto: int) -> Ledger:

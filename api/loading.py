@@ -28,6 +28,7 @@ class LoadReport:
 
     server: str
     resources: int = 0
+    """All that were read: understood, quarantined or ignored."""
     facts: int = 0
     new: int = 0
     """Rows that the journal did not have, versions in between and what is gone included."""
@@ -98,18 +99,22 @@ class _Source:
     """The files of a folder, one after the other, and how far they were read."""
 
     def __init__(self, files: list[Path], server: str) -> None:
-        self.done, self.total = 0, sum(path.stat().st_size for path in files)
-        self._files, self._server = files, server
+        self._sizes, self._server = {path: path.stat().st_size for path in files}, server
+        self.done, self.total = 0, sum(self._sizes.values())
         self._unread: list[Quarantined] = []
 
     def chunks(self) -> Iterator[ndjson.Chunk]:
         """All of them. A file that can't be read to its end costs what is missing of it, not the others."""
-        for path in self._files:
+        before = 0
+        for path, size in self._sizes.items():
             try:
-                yield from ndjson.chunks_of(path)
+                for chunk in ndjson.chunks_of(path):
+                    yield chunk
+                    # Of an archive it is not known how much of it a piece is.
+                    self.done += 0 if path.suffix.lower() == ".gz" else len(chunk.text)
             except BadSourceError as error:
                 self._unread.append(Quarantined(self._server, "", "", "", str(error)))
-            self.done += path.stat().st_size
+            before = self.done = before + size
 
     def failed(self) -> Iterator[Texts]:
         """The files that were not read to their end, once all were."""
@@ -118,7 +123,7 @@ class _Source:
 
 
 def _count(told: LoadReport, loaded: Texts) -> None:
-    told.resources += len(loaded.facts) + len(loaded.quarantined)
+    told.resources += len(loaded.facts) + len(loaded.quarantined) + loaded.ignored.total()
     told.facts += len(loaded.facts)
     told.quarantined += len(loaded.quarantined)
     told.ignored.update(loaded.ignored)
@@ -139,5 +144,5 @@ async def sync_server(settings: Settings) -> LoadReport:
         new=counts.new,
         quarantined=counts.quarantined,
         seconds=monotonic() - started,
-        notes=list(counts.warnings),
+        notes=list(dict.fromkeys(counts.warnings)),
     )

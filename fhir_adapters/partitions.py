@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
-from fhir_adapters.client import FhirClient, Params
-from fhir_adapters.errors import NotFoundError, RejectedError
+from fhir_adapters.client import FhirClient, Params, may_be_the_search
+from fhir_adapters.errors import EndlessError, FhirServerError, NotFoundError
 from fhir_adapters.gathering import Batch, Gathered, together
 from fhir_adapters.normalise import Normaliser
-from fhir_adapters.sync import PAGE_SIZE, ignored_filters
+from fhir_adapters.sync import ENDLESS, PAGE_SIZE, ignored_filters
 from twin.facts import Horizon
 
 DATED = ("Appointment", "Encounter", "Procedure")
@@ -97,16 +97,19 @@ async def load(
 async def _read_week(client: FhirClient, normaliser: Normaliser, week: Week, extra: Params) -> Batch:
     last = week.monday + _WEEK - timedelta(days=1)
     params = [("date", f"ge{week.monday}"), ("date", f"le{last}"), *extra, _COUNT]
-    into = Gathered(normaliser)
+    into, number = Gathered(normaliser), 0
     try:
         async for page in client.search(week.type, params):
-            if page.number == 1 and "date" in ignored_filters(page.self_link, week.type, params):
+            number = page.number
+            if number == 1 and "date" in ignored_filters(page.self_link, week.type, params):
                 raise WholeTypeError
             await into.add(page, week.type)
-    except RejectedError as error:
-        if error.status == 400:
-            raise WholeTypeError from None
-        raise
+    except EndlessError:
+        into.warnings.append(f"{week.type}: {ENDLESS}")
+    except FhirServerError as error:
+        if number or not may_be_the_search(error):
+            raise
+        raise WholeTypeError from None
     await into.complete(client)
     return into.batch(week.type)
 
@@ -122,8 +125,19 @@ async def _walk(client: FhirClient, normaliser: Normaliser, weeks: list[Week], t
 
 
 async def _pages(client: FhirClient, normaliser: Normaliser, kind: str) -> AsyncIterator[Batch]:
-    async for page in client.search(kind, [_COUNT]):
-        into = Gathered(normaliser)
-        await into.add(page, kind)
-        await into.complete(client)
-        yield replace(into.batch(kind), complete=frozenset())
+    for params in ([_COUNT], []):
+        number = 0
+        try:
+            async for page in client.search(kind, params):
+                number = page.number
+                into = Gathered(normaliser)
+                await into.add(page, kind)
+                await into.complete(client)
+                yield replace(into.batch(kind), complete=frozenset())
+        except EndlessError:
+            yield Batch(warnings=(f"{kind}: {ENDLESS}",))
+        except FhirServerError as error:
+            if number or not params or not may_be_the_search(error):
+                raise
+            continue
+        return

@@ -39,6 +39,8 @@ _WHOLE: tuple[Sequence[Params], ...] = ([[_COUNT]], [[]])
 NEEDED = frozenset({"Appointment", "Location"})
 """Without them there is no suite."""
 MOVED = "the server calls itself by another address than the base URL; its links are followed at the base URL"
+ENDLESS = "its pages lead back or do not end; what is absent is not taken as deleted"
+UNFOUND = "the server does not search by _lastUpdated: what is over and has no date of its own is not found"
 _NO_FILTERS = frozenset({"_count", "_sort"})
 
 
@@ -175,10 +177,13 @@ async def _read_type(
 async def _try(client: FhirClient, into: Gathered, resource_type: str, params: Params) -> None:
     """A search that is done without where the server refuses it."""
     try:
-        await _gather(client, into, resource_type, params, needed="_lastUpdated")
+        found = await _gather(client, into, resource_type, params, needed="_lastUpdated")
     except FhirServerError as error:
         if not may_be_the_search(error):
             raise
+        found = False
+    if not found:
+        into.warnings.append(f"{resource_type}: {UNFOUND}")
 
 
 async def _by_one_way(client: FhirClient, into: Gathered, resource_type: str, ways: Sequence[Sequence[Params]]) -> int:
@@ -200,10 +205,10 @@ async def _by_one_way(client: FhirClient, into: Gathered, resource_type: str, wa
 
 async def _gather(
     client: FhirClient, into: Gathered, resource_type: str, params: Params, *, needed: str | None = None
-) -> None:
+) -> bool:
     """All pages of one search. A page that expired meanwhile restarts the search.
 
-    It ends at the first page where the server ignores the parameter `needed`, without which it gives far too much.
+    False, and nothing is read, where the server ignores the parameter `needed`, without which it gives far too much.
     """
     for attempt in range(1, SEARCH_TRIES + 1):
         number = 0
@@ -211,25 +216,24 @@ async def _gather(
             async for page in client.search(resource_type, params):
                 number = page.number
                 if number == 1 and (ignored := ignored_filters(page.self_link, resource_type, params)):
+                    if needed in ignored:
+                        return False
                     into.warnings.append(
                         f"{resource_type}: the server ignores {', '.join(ignored)}; more is read than asked for"
                     )
-                    if needed in ignored:
-                        return
                 if page.moved and MOVED not in into.warnings:
                     into.warnings.append(MOVED)
                 await into.add(page, resource_type)
         except EndlessError:
             into.cut = True
-            into.warnings.append(
-                f"{resource_type}: its pages lead back or do not end; what is absent is not taken as deleted"
-            )
-            return
+            into.warnings.append(f"{resource_type}: {ENDLESS}")
+            return True
         except NotFoundError:
             if number == 0 or attempt == SEARCH_TRIES:
                 raise
         else:
-            return
+            return True
+    return True
 
 
 def ignored_filters(self_link: str | None, resource_type: str, params: Params) -> list[str]:

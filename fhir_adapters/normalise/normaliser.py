@@ -29,6 +29,11 @@ SUBSETTED = "not the whole resource (SUBSETTED)"
 
 
 _NOTHING = Carried()
+_R5 = {
+    "Encounter": ("actualPeriod", "plannedStartDate", "plannedEndDate"),
+    "Procedure": ("occurrencePeriod", "occurrenceDateTime"),
+}
+"""Elements that R4 calls otherwise: without them a resource would say less than it does, and nobody would know."""
 
 
 def carries_nothing(extensions: list[dict[str, Any]]) -> Carried:
@@ -191,11 +196,13 @@ def _refusal(raw: dict[str, Any], *, flat: bool) -> str:
         return "too deep"
     if _is_subset(raw.get("meta")):
         return SUBSETTED
+    if isinstance(raw.get("class"), list) or any(name in raw for name in _R5.get(resource_type, ())):
+        return "a resource of FHIR R5: R4 and R4B are read"
     if raw.get("implicitRules"):
         return "implicit rules"
     if not flat and _is_modified(raw):
         return "unknown modifier extension"
-    return "" if isinstance(raw.get("extension", []), list) else "wrong type: extension"
+    return "" if isinstance(raw.get("extension") or [], list) else "wrong type: extension"
 
 
 def _is_subset(meta: object) -> bool:

@@ -42,7 +42,7 @@ def synced(*arguments: str) -> dict[str, object]:
 
 def test_folder_is_told(folder: Path) -> None:
     told = synced("--from", str(folder))
-    assert (told["resources"], told["facts"], told["quarantined"], told["ignored"]) == (31, 30, 1, {"Device": 1})
+    assert (told["resources"], told["facts"], told["quarantined"], told["ignored"]) == (32, 30, 1, {"Device": 1})
     assert told["server"] == "http://127.0.0.1:8090/fhir"
     assert told["reasons"] == {"the body is not JSON in UTF-8": 1}
 
@@ -64,6 +64,17 @@ def test_a_damaged_file_costs_itself_only(folder: Path) -> None:
     (folder / "A.ndjson.gz").write_bytes(gzip.compress(json.dumps(ENCOUNTER).encode())[:40])
     told = synced("--from", str(folder))
     assert (told["facts"], told["quarantined"]) == (30, 2)
+
+
+def test_a_file_that_goes_away_costs_itself_only(folder: Path) -> None:
+    from api.loading import _Source
+
+    (folder / "B.ndjson").write_text(json.dumps(ENCOUNTER))
+    source = _Source(sorted(folder.iterdir()), "http://his.example/fhir")
+    (folder / "Appointment.ndjson").unlink()
+    assert [chunk.place for chunk in source.chunks()] == ["B.ndjson"]
+    assert [len(texts.quarantined) for texts in source.failed()] == [1]
+    assert source.done == source.total
 
 
 def test_empty_folder_is_a_usage_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

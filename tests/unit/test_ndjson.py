@@ -54,7 +54,7 @@ def test_bad_lines_cost_themselves_only(tmp_path: Path) -> None:
     assert len(loaded.quarantined) == 4
     assert {bad.reason.partition(" (")[2] for bad in loaded.quarantined} == {
         "Appointment.ndjson line 1)",
-        "Appointment.ndjson line 2)",
+        "Appointment.ndjson line 2, entry 1)",
         "Appointment.ndjson line 4)",
         "",
     }
@@ -104,6 +104,57 @@ def test_lines_in_a_file_called_json(tmp_path: Path) -> None:
     loaded = read(tmp_path)
     assert refs(loaded) == {"Appointment/a1", "Encounter/e1"}
     assert [bad.reason.partition(" (")[2] for bad in loaded.quarantined] == ["a.json line 4)"]
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_array_file(tmp_path: Path, indent: int | None) -> None:
+    bundle = {"resourceType": "Bundle", "entry": [{"resource": ENCOUNTER}]}
+    (tmp_path / "a.json").write_text(json.dumps([APPOINTMENT, bundle, 3, [LOCATION]], indent=indent))
+    loaded = read(tmp_path)
+    assert refs(loaded) == {"Appointment/a1", "Encounter/e1"}
+    assert [bad.reason for bad in loaded.quarantined] == [f"not an object (a.json, entry {n})" for n in (3, 4)]
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "where"),
+    [
+        ('"id": "a1"', '"id": a1', "a.json line 7"),
+        ("]\n}", "", "a.json, which ends too early"),
+    ],
+)
+def test_a_broken_file_is_one_finding(tmp_path: Path, good: str, bad: str, where: str) -> None:
+    text = json.dumps({"resourceType": "Bundle", "entry": [{"resource": APPOINTMENT}] * 20}, indent=1)
+    (tmp_path / "a.json").write_text(text.replace(good, bad, 1))
+    loaded = read(tmp_path)
+    assert [bad.reason for bad in loaded.quarantined] == [f"the body is not JSON in UTF-8 ({where})"]
+    assert loaded.facts == []
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.ndjson"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32-be"])
+def test_another_encoding_is_one_finding(tmp_path: Path, name: str, encoding: str) -> None:
+    (tmp_path / name).write_text(f"{json.dumps(APPOINTMENT)}\n" * 3, encoding=encoding)
+    with pytest.raises(BadSourceError, match="convert it to UTF-8"):
+        read(tmp_path)
+
+
+def test_whole_files_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(changed(APPOINTMENT, comment="x" * 5000), indent=1))
+    monkeypatch.setattr(ndjson, "MAX_LINE_BYTES", 4096)
+    assert "MiB (a.json)" in read(tmp_path).quarantined[0].reason
+    monkeypatch.setattr(ndjson, "MAX_BUNDLE_BYTES", 4096)
+    with pytest.raises(BadSourceError, match="a resource a line"):
+        read(tmp_path)
+
+
+def test_links_lead_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "inside" / "a.ndjson").write_bytes(line(APPOINTMENT))
+    (tmp_path / "inside" / "again").symlink_to(tmp_path)
+    (tmp_path / "nowhere.ndjson").symlink_to("nothing")
+    os.mkfifo(tmp_path / "pipe.ndjson")
+    assert [path.name for path in ndjson.files_of(tmp_path)] == ["a.ndjson"]
 
 
 def test_without_meta_known_since_the_file(tmp_path: Path) -> None:

@@ -107,6 +107,8 @@ def test_no_object(raw: object) -> None:
         ({"id": "../admin"}, "bad id"),
         ({"id": "x" * 65}, "bad id"),
         ({"implicitRules": "http://example.org/rules"}, "implicit rules"),
+        ({"resourceType": "Encounter", "class": [{"text": "IMP"}]}, "a resource of FHIR R5: R4 and R4B are read"),
+        ({"resourceType": "Procedure", "occurrencePeriod": {}}, "a resource of FHIR R5: R4 and R4B are read"),
         ({"modifierExtension": [{"url": "urn:not"}]}, "unknown modifier extension"),
         ({"participant": [{"modifierExtension": [{"url": "urn:not"}]}]}, "unknown modifier extension"),
         ({"status": None}, "no-status"),
@@ -121,6 +123,7 @@ def test_no_object(raw: object) -> None:
         ({"minutesDuration": True}, "wrong type: minutesDuration"),
         ({"extension": {"url": "x"}}, "wrong type: extension"),
         ({"meta": []}, None),
+        ({"extension": None}, None),
         ({"meta": {"lastUpdated": 3}}, "wrong type: Expected `str | null`, got `int` - at `$.lastUpdated`"),
     ],
 )

@@ -11,7 +11,8 @@ from api import first_load
 from api.compose import worker_of
 from api.settings import Settings
 from api.worker import Worker
-from fhir_adapters.partitions import Week, weeks_of
+from fhir_adapters import sync
+from fhir_adapters.partitions import DATED, Week, weeks_of
 from tests.strangers.resources import appointment, at, morning
 from tests.strangers.server import Stranger
 from tests.strangers.traits import Traits
@@ -142,3 +143,26 @@ async def test_server_that_refuses_the_date(server: Stranger, tmp_path: Any) -> 
     async with worker(server, tmp_path) as made:
         await made.read_all()
         assert kept(made) == {f"old{number}" for number in range(5)}
+
+
+async def test_server_that_refuses_every_parameter(server: Stranger, tmp_path: Any) -> None:
+    lacks = frozenset({"date", "_lastUpdated", "_sort", "status", "_count"})
+    server.becomes(lacks=lacks, unknown_params=422)
+    async with worker(server, tmp_path) as made:
+        await made.read_all()
+        assert kept(made) == {f"old{number}" for number in range(5)}
+
+
+async def test_server_whose_pages_lead_back(server: Stranger, tmp_path: Any) -> None:
+    server.becomes(loops=True)
+    async with worker(server, tmp_path) as made:
+        counts = await made.read_all()
+        assert kept(made) == {f"old{number}" for number in range(5)}
+    assert f"Appointment: {sync.ENDLESS}" in counts.warnings
+
+
+async def test_marks_of_what_is_over_are_no_weeks(server: Stranger, tmp_path: Any) -> None:
+    async with worker(server, tmp_path) as made:
+        await made.read_all()
+    async with worker(server, tmp_path) as again:
+        assert {name.partition("/")[0] for name in again._intake.first_load.weeks} == set(DATED)
