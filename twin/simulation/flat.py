@@ -23,13 +23,14 @@ whose gate only another task, one of second 0, waits."""
 LATE = 2**63 - 1
 FIRST_S = 2**14
 """Up to here the clock's bins are equally wide; from there on their width doubles as often as time does."""
-BIN_BITS = 17
-"""Times up to 2 ** (14 + 17) seconds, 68 years, have bins of their own; what is later shares the last one."""
+BIN_BITS = 13
+"""Times up to 2 ** (14 + 12) seconds, two years, have bins of their own; what is later shares the last one."""
 MARK_BITS = 5
 
 # The header: sections of the memory and their sizes, the width of the clock's bins, where the changes begin.
-WORDS, GATES, CHOICES, PLACES, STARTS, RING, RING_MASK, BINS, LAST_BIN, MARKS, SHIFT, CODES = range(12)
-HEADER = 12
+WORDS, GATES, CHOICES, PLACES, STARTS, RING, RING_MASK, BINS, LAST_BIN, SHIFT, LEVELS, CODES, MARKS = range(13)
+MOST_LEVELS = 4
+HEADER = MARKS + MOST_LEVELS
 # The memory's registers; then the task that is never due, with which the clock is never empty.
 NOW, HORIZON, EARLIEST, RING_HEAD, RING_TAIL, STARTS_HEAD, STARTS_TAIL, NEXT_CHANGE = range(8)
 NOBODY = 8
@@ -67,11 +68,16 @@ class _Layout:
         self.ring = self.starts + len(program.tasks)
         self.ring_words = 1 << (len(program.tasks) + program.gates + many + len(program.resources) + 1).bit_length()
         timed = sum(isinstance(step, Spend | Until) for task in program.tasks for step in task.steps)
-        self.bin_bits = min(max(timed.bit_length() - 3, 4), FIRST_S.bit_length() - 1)
+        self.bin_bits = min(max(timed.bit_length() + 2, 4), FIRST_S.bit_length() - 1)
         self.last_bin = BIN_BITS << self.bin_bits
         self.bins = self.ring + self.ring_words
-        self.marks = self.bins + BIN_WORDS * (self.last_bin + 1)
-        self.words = self.marks + (self.last_bin >> MARK_BITS) + 1
+        self.words = self.bins + BIN_WORDS * (self.last_bin + 1)
+        self.marks = list[int]()
+        left = self.last_bin
+        while left:
+            self.marks.append(self.words)
+            left >>= MARK_BITS
+            self.words += left + 1
         ranks = sorted({need.priority for need in program.needs})
         self.rank = {priority: rank for rank, priority in enumerate(ranks)}
 
@@ -89,8 +95,8 @@ def flatten(program: Program) -> Flat:
     )
     codes = _array(code for task in range(len(program.tasks)) for code in _task(program, at, task, late))
     header = (at.starts + len(program.tasks), at.gates, at.first_choice, at.places, at.starts, at.ring)
-    clock = (at.ring_words - 1, at.bins, at.last_bin, at.marks, 52 - at.bin_bits, len(codes))
-    told = np.concatenate((_array((*header, *clock)), codes, _array(_changes(program, at))))
+    clock = (at.ring_words - 1, at.bins, at.last_bin, 52 - at.bin_bits, len(at.marks), len(codes), *at.marks)
+    told = np.concatenate((_array((*header, *clock, *(MOST_LEVELS - len(at.marks)) * (0,))), codes, _array(_changes(program, at))))
     return Flat(told, _memory(program, at, len(codes)))
 
 
@@ -114,7 +120,10 @@ def _memory(program: Program, at: _Layout, columns: int) -> Ints:
             choice += CHOICE_WORDS
     last = at.bins + BIN_WORDS * at.last_bin
     memory[last + HEAD] = memory[last + TAIL] = NOBODY
-    memory[at.marks + (at.last_bin >> MARK_BITS)] = 1 << (at.last_bin & ((1 << MARK_BITS) - 1))
+    number = at.last_bin
+    for marks in at.marks:
+        memory[marks + (number >> MARK_BITS)] = 1 << (number & ((1 << MARK_BITS) - 1))
+        number >>= MARK_BITS
     return memory
 
 

@@ -40,6 +40,7 @@ from twin.simulation.flat import (
     HORIZON,
     LAST_BIN,
     LATE,
+    LEVELS,
     MARKS,
     MARK_BITS,
     NEXT,
@@ -162,15 +163,16 @@ def _set(p: Ints, m: Ints, task: int, time: int) -> None:
     """Puts a task in its bin of the clock. The number of a bin is the leading bits of its times as floating numbers."""
     late = np.float64(time + FIRST_S).view(np.int64) - np.float64(FIRST_S).view(np.int64)
     number = min(late >> p[SHIFT], p[LAST_BIN])
-    mark = p[MARKS] + (number >> MARK_BITS)
-    if m[mark] >> (number & _IN_MARK) & 1:
-        _enqueue(m, task, p[BINS] + BIN_WORDS * number, time)
-        return
-    m[mark] |= 1 << (number & _IN_MARK)
     m[EARLIEST] = min(m[EARLIEST], number)
     word = p[BINS] + BIN_WORDS * number
+    if m[word + HEAD] != 0:
+        _enqueue(m, task, word, time)
+        return
     m[word + HEAD] = m[word + TAIL] = task
     m[task + NEXT], m[task + RANK] = 0, time
+    for level in range(p[LEVELS]):
+        m[p[MARKS + level] + (number >> MARK_BITS)] |= 1 << (number & _IN_MARK)
+        number >>= MARK_BITS
 
 
 @inlined
@@ -178,14 +180,17 @@ def _unset(p: Ints, m: Ints, task: int) -> None:
     """Takes the earliest task out of the clock."""
     number, after = m[EARLIEST], m[task + NEXT]
     m[p[BINS] + BIN_WORDS * number + HEAD] = after
-    if after == 0:
-        mark = p[MARKS] + (number >> MARK_BITS)
-        bits = m[mark] & (m[mark] - 1)
-        m[mark] = bits
-        while bits == 0:
-            mark += 1
-            bits = m[mark]
-        m[EARLIEST] = ((mark - p[MARKS]) << MARK_BITS) + lowest_bit(bits)
+    if after != 0:
+        return
+    empty = 1
+    for level in range(p[LEVELS]):
+        mark = p[MARKS + level] + (number >> MARK_BITS)
+        m[mark] &= ~(empty << (number & _IN_MARK))
+        empty = int(m[mark] == 0)
+        number >>= MARK_BITS
+    for level in range(p[LEVELS] - 1, -1, -1):
+        number = number << MARK_BITS | lowest_bit(m[p[MARKS + level] + number])
+    m[EARLIEST] = number
 
 
 @compiled
