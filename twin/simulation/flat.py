@@ -96,7 +96,9 @@ def flatten(program: Program) -> Flat:
     codes = _array(code for task in range(len(program.tasks)) for code in _task(program, at, task, late))
     header = (at.starts + len(program.tasks), at.gates, at.first_choice, at.places, at.starts, at.ring)
     clock = (at.ring_words - 1, at.bins, at.last_bin, 52 - at.bin_bits, len(at.marks), len(codes), *at.marks)
-    told = np.concatenate((_array((*header, *clock, *(MOST_LEVELS - len(at.marks)) * (0,))), codes, _array(_changes(program, at))))
+    told = np.concatenate(
+        (_array((*header, *clock, *(MOST_LEVELS - len(at.marks)) * (0,))), codes, _array(_changes(program, at)))
+    )
     return Flat(told, _memory(program, at, len(codes)))
 
 
