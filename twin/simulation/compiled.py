@@ -66,6 +66,23 @@ def pointer(array: Ints) -> Ints:
     return array
 
 
+def lowest_bit(bits: int) -> int:
+    """The number of the lowest bit that is 1, of a word that has some."""
+    return (int(bits) & -int(bits)).bit_length() - 1
+
+
+def _teach_lowest_bit() -> None:
+    from numba.cpython.unsafe.numbers import trailing_zeros
+    from numba.extending import overload
+
+    count: Any = trailing_zeros
+
+    def lowest_bit_of(bits):  # type: ignore[no-untyped-def]
+        return lambda bits: count(bits)
+
+    overload(lowest_bit)(lowest_bit_of)
+
+
 def _teach_pointer() -> None:
     from numba import types
     from numba.extending import intrinsic, overload
@@ -88,3 +105,4 @@ def _teach_pointer() -> None:
 
 if numba is not None:
     _teach_pointer()
+    _teach_lowest_bit()

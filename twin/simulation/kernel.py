@@ -10,7 +10,7 @@ from twin.simulation import reference
 from twin.simulation.compiled import is_cached
 from twin.simulation.draws import Seconds
 from twin.simulation.filling import fill, warm_draws
-from twin.simulation.flat import CODES, EXTRAS, Flat, flatten
+from twin.simulation.flat import CODES, Flat, flatten
 from twin.simulation.machine import run_block
 from twin.simulation.program import Await, Give, Need, Open, Program, Resource, Skip, Spend, Start, Take, Task, Until
 from twin.simulation.readiness import now_ready
@@ -40,7 +40,7 @@ def run_flat(
     flat: Flat, draws: Seconds, kept: Seconds, *, threads: int = 1, go_on: Callable[[], bool] = lambda: True
 ) -> Seconds:
     """As `run`, for who runs a program several times."""
-    columns = int(flat.program[EXTRAS] - flat.program[CODES])
+    columns = int(flat.program[CODES])
     instants = np.empty((len(kept), len(draws)), dtype=np.int64)
 
     def part(rows: range) -> None:
@@ -50,9 +50,7 @@ def run_flat(
             if not go_on():
                 raise SimulationError("the simulation was not done in time: lower replications")
             block = slice(first, min(first + size, rows.stop))
-            done = table[: block.stop - block.start]
-            run_block(flat.program, flat.memory, memory, draws[block], done)
-            instants[:, block] = done[:, kept].T
+            run_block(flat.program, flat.memory, memory, draws[block], table, kept, instants[:, block])
 
     shares = [range(len(draws) * share // threads, len(draws) * (share + 1) // threads) for share in range(threads)]
     if threads == 1:
