@@ -24,7 +24,7 @@ LATE = 2**63 - 1
 FIRST_S = 2**14
 """Up to here the clock's bins are equally wide; from there on their width doubles as often as time does."""
 BIN_BITS = 13
-"""Times up to 2 ** (14 + 12) seconds, two years, have bins of their own; what is later shares the last one."""
+"""Times up to 2 ** (14 + 13) seconds, four years, have bins of their own; what is later shares the last one."""
 MARK_BITS = 5
 
 # The header: sections of the memory and their sizes, the width of the clock's bins, where the changes begin.
@@ -45,9 +45,11 @@ SECOND, CHANGED, BECOMES, CHANGE_WORDS = range(4)
 
 
 class Flat(NamedTuple):
-    """`program`: header; codes, one a column; changes of capacity in order, the last one never. `memory`: registers,
-    tasks, gates, choices, places, needs, starts, all of it to be reset for a replication, `WORDS` long; then the ring of
-    events of no delay and the clock's bins and marks, which are empty again at its end."""
+    """`program`: header; codes, one a column; changes of capacity in order, the last one never.
+
+    `memory`: registers, tasks, gates, choices, places, needs, starts, all of it to be reset for a replication, `WORDS`
+    long; then the ring of events of no delay and the clock's bins and marks, which are empty again at its end.
+    """
 
     program: Ints
     memory: Ints

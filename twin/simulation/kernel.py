@@ -44,7 +44,7 @@ def run_flat(
     instants = np.empty((len(kept), len(draws)), dtype=np.int64)
 
     def part(rows: range) -> None:
-        size = max(min(_CACHED // max(columns, 1), 32), 1)
+        size = max(min(_CACHED // max(columns, 1), 16), 1)
         memory, table = flat.memory.copy(), np.empty((size, columns), dtype=np.int64)
         for first in range(rows.start, rows.stop, size):
             if not go_on():

@@ -1,10 +1,9 @@
 """A program's machine, compiled: it keeps the order of `reference` to the tie, and takes some nanoseconds an event.
 
-Timed events stand in the clock's bins, about as many as there are events, each a list by time: whatever the size of the
-day, setting one and finding the next take a few steps. Events of no delay stand in a ring; where nothing else is
-pending at the instant, the next one is known already, and the task simply goes on, as it does over a duration that ends
-before anything else (`HORIZON`). `p` is the program, `m` the memory (see `flat`). All stands in this file: the cache on
-disk is renewed when the file changes.
+Timed events stand in the clock's bins, each a list by time: whatever the size of the day, setting one and finding the
+next take a few steps. Events of no delay stand in a ring; where nothing else is pending at the instant, the task simply
+goes on, as it does over a duration that ends before anything else (`HORIZON`). `p` is the program, `m` the memory (see
+`flat`). All stands in this file: the cache on disk is renewed when it changes.
 """
 
 import numpy as np
@@ -93,10 +92,8 @@ def run_block(p: Ints, image: Ints, m: Ints, draws: Seconds, instants: Seconds, 
     for first in range(0, len(draws), size):
         many = min(size, len(draws) - first)
         for row in range(many):
-            for word in range(p[WORDS]):
-                m[word] = image[word]
-            for column in range(instants.shape[1]):
-                instants[row, column] = NEVER
+            m[: p[WORDS]] = image[: p[WORDS]]
+            instants[row, :] = NEVER
             _replication(pointer(p), pointer(m), pointer(draws[first + row]), pointer(instants[row]))
         for number in range(len(kept)):
             for row in range(many):
@@ -144,18 +141,12 @@ def _next_task(p: Ints, m: Ints) -> int:
 
 @inlined
 def _look(p: Ints, m: Ints) -> None:
-    """Notes when anything else happens; 0, which is past, where something without delay does."""
+    """Notes when anything else happens, later than now where nothing does at this instant; else 0."""
     if m[RING_HEAD] != m[RING_TAIL] or m[STARTS_HEAD] != m[STARTS_TAIL]:
         m[HORIZON] = 0
     else:
         following = m[p[BINS] + BIN_WORDS * m[EARLIEST] + HEAD]
         m[HORIZON] = min(m[following + RANK], p[m[NEXT_CHANGE] + SECOND])
-
-
-@inlined
-def _quiet(m: Ints) -> bool:
-    """True where nothing else happens at this instant."""
-    return bool(m[HORIZON] > m[NOW])
 
 
 @inlined
@@ -299,7 +290,7 @@ def _at_once(p: Ints, m: Ints, code: int, task: int) -> bool:
 @inlined
 def _open(p: Ints, m: Ints, gate: int, unseen: int) -> None:
     """`unseen`: who waits is another task, of second 0; not there yet, it comes after the gate's own, next event."""
-    if unseen and _quiet(m) and m[gate + WAITER] == 0:
+    if unseen and m[HORIZON] > m[NOW] and m[gate + WAITER] == 0:
         m[gate + STATE] = _OPEN
         return
     m[gate + STATE] = _OPENED
@@ -326,7 +317,7 @@ def _free(m: Ints, place: int) -> bool:
 @inlined
 def _occupy(p: Ints, m: Ints, task: int, place: int) -> bool:
     m[place + USED] += 1
-    if _quiet(m):
+    if m[HORIZON] > m[NOW]:
         return True
     _push(p, m, task)
     return False
@@ -335,7 +326,7 @@ def _occupy(p: Ints, m: Ints, task: int, place: int) -> bool:
 @inlined
 def _give(p: Ints, m: Ints, task: int, place: int) -> bool:
     m[place + USED] -= 1
-    if _quiet(m):
+    if m[HORIZON] > m[NOW]:
         _hand_over(p, m, place)
         return True
     _push(p, m, task)
@@ -346,16 +337,13 @@ def _give(p: Ints, m: Ints, task: int, place: int) -> bool:
 def _enqueue(m: Ints, node: int, place: int, rank: int) -> None:
     """Behind those of the same rank."""
     m[node + RANK] = rank
-    before, after = 0, m[place + HEAD]
+    before, after = place, m[place + HEAD]
     if after > 0 and m[m[place + TAIL] + RANK] <= rank:
         before, after = m[place + TAIL], 0
     while after > 0 and m[after + RANK] <= rank:
         before, after = after, m[after + NEXT]
     m[node + NEXT] = after
-    if before == 0:
-        m[place + HEAD] = node
-    else:
-        m[before + NEXT] = node
+    m[before + NEXT] = node  # of the place itself it is HEAD
     if after == 0:
         m[place + TAIL] = node
 
@@ -404,13 +392,9 @@ def _keep_first(p: Ints, m: Ints, need: int) -> None:
 
 @inlined
 def _withdraw(m: Ints, node: int, place: int) -> None:
-    before, here = 0, m[place + HEAD]
+    before, here = place, m[place + HEAD]
     while here != node:
         before, here = here, m[here + NEXT]
-    after = m[node + NEXT]
-    if before == 0:
-        m[place + HEAD] = after
-    else:
-        m[before + NEXT] = after
+    m[before + NEXT] = m[node + NEXT]
     if m[place + TAIL] == node:
         m[place + TAIL] = before
