@@ -75,7 +75,7 @@ class SurgeonAbsent(_Hazard):
     surgeon: PersonName
 
     def made(self, names: Names) -> Hazard:
-        return made.SurgeonAbsent(names.person(self.surgeon))
+        return made.SurgeonAbsent(names.leaving(self.surgeon))
 
 
 class LongerCase(_Hazard):

@@ -70,6 +70,16 @@ def test_cases_of_an_absent_surgeon_are_called_off() -> None:
         hz.SurgeonAbsent("ana").apply(begun)
 
 
+def test_absent_surgeon_has_no_emergency() -> None:
+    """Nobody is called off who comes because it can't wait: it needs somebody else, whichever is told first."""
+    urgent, absent = hz.Emergency("e", at(9), 1, LAW, LAW, ("B",), team=("ana",)), hz.SurgeonAbsent("ana")
+    for order in ([urgent, absent], [absent, urgent]):
+        with pytest.raises(SettingsError, match="absent"):
+            with_hazards(two(), order)
+    other = dataclasses.replace(urgent, team=("bob",))
+    assert [one.key for one in with_hazards(two(), [absent, other]).cases] == ["b", "c", "e"]
+
+
 def test_late_start_counts_from_who_waits() -> None:
     running = case("a", planned=5, patient_in_room=5.5)
     scenario = dataclasses.replace(two(), cases=(running, *two().cases[1:]))

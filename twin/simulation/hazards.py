@@ -67,16 +67,21 @@ class SurgeonLate:
 
 @dataclass(frozen=True, slots=True)
 class SurgeonAbsent:
-    """A person of a team does not come any more: their cases that have not begun are called off."""
+    """A person of a team does not come any more: their cases that have not begun are called off, but emergencies, which
+    need somebody else."""
 
     person: str
 
     def apply(self, scenario: Scenario) -> Scenario:
         begun = Milestone.PATIENT_IN_ROOM
-        kept = tuple(case for case in scenario.cases if self.person not in case.team or case.passed(begun))
+        kept = tuple(
+            case
+            for case in scenario.cases
+            if self.person not in case.team or case.passed(begun) or case.urgency is not None
+        )
         if len(kept) == len(scenario.cases):
-            raise SettingsError("surgeon_absent.person: nobody of that name has a case that is still to begin")
-        return replace(scenario, cases=kept)
+            raise SettingsError("surgeon_absent.person: nobody of that name has a booked case that is still to begin")
+        return replace(scenario, cases=kept, absent=(*scenario.absent, self.person))
 
 
 @dataclass(frozen=True, slots=True)
