@@ -126,12 +126,12 @@ class Names:
         if not any(one.kind is kind for one in self.live.scenario.resources):
             raise FieldError((field,), f"the settings (site.resources) tell no {kind}: nothing would change")
 
-    def pacu(self) -> str:
-        """The recovery room."""
-        told = [one.name for one in self.live.scenario.resources if one.kind is ResourceKind.PACU]
+    def pacus(self) -> tuple[str, ...]:
+        """The recovery room, or the several that there are."""
+        told = tuple(one.name for one in self.live.scenario.resources if one.kind is ResourceKind.PACU)
         if not told and self.live.scenario.pacu_places is None:
             raise FieldError(("places",), "nothing tells how many places the PACU has: set site.pacu_places")
-        return told[0] if told else "PACU"
+        return told or ("PACU",)
 
     def instant(self, told: str, field: str) -> datetime:
         """Of the scenario's day where only the time is told."""

@@ -46,6 +46,8 @@ class CaseInput:
     """Class of an emergency, 1 the most urgent; it goes before all that is booked."""
     no_show: float = 0.0
     """Probability that the patient does not come; the rest of the list is then free to go on."""
+    not_before: datetime | None = None
+    """The patient comes as planned, and may not enter the room before: not fasted, or instruments that come late."""
     shifts: tuple[tuple[Stage, float], ...] = ()
     """Stages that take this patient longer or shorter than the law has it: by so much on ln minutes."""
 
