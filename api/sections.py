@@ -251,6 +251,13 @@ class SiteSettings(Section):
     milestones: Path | None = None
     """Another milestone mapping than the shipped one."""
 
+    @field_validator("resources")
+    @classmethod
+    def _one_pacu(cls, value: dict[str, ResourceSettings]) -> dict[str, ResourceSettings]:
+        if "PACU" in value and value["PACU"].kind is not ResourceKind.PACU:
+            raise ValueError("PACU is the name of the recovery room: give what is none another")
+        return value
+
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, value: str) -> str:

@@ -75,7 +75,7 @@ class SurgeonAbsent(_Hazard):
     surgeon: PersonName
 
     def made(self, names: Names) -> Hazard:
-        return made.SurgeonAbsent(names.person(self.surgeon))
+        return made.SurgeonAbsent(names.leaving(self.surgeon))
 
 
 class LongerCase(_Hazard):
@@ -167,13 +167,16 @@ class RoomDown(_Spell):
 
 
 class PacuClosed(_Spell):
-    """Places of the recovery room are closed."""
+    """Places of the recovery room are closed; of several recovery rooms in the order of the settings, or of one."""
 
     kind: Literal["pacu_closed"]
     places: Places
+    pacu: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    """Which, by its name in the site's resources."""
 
     def made(self, names: Names) -> Hazard:
-        return made.PlacesClosed(names.pacu(), self.places, *names.spell(self.start, self.until))
+        first, *others = (names.resource(self.pacu, "pacu", ResourceKind.PACU),) if self.pacu else names.pacus()
+        return made.PlacesClosed(first, self.places, *names.spell(self.start, self.until), tuple(others))
 
 
 class StaffMissing(_Spell):

@@ -99,7 +99,19 @@ class Names:
         found = [person for person in people if told in (person, person.partition("/")[2])]
         if len(found) != 1:
             raise FieldError(("surgeon",), f"is in no team of these days; {_known(people)}")
+        if found[0] in self.live.scenario.absent:
+            raise FieldError(("surgeon",), "is absent by a hazard before: name somebody else, or nobody")
         return found[0]
+
+    def leaving(self, told: str) -> str:
+        """A surgeon who can be absent: of a case that is still to begin, and of no emergency of a hazard."""
+        person = self.person(told)
+        urgent = [case.key for case in self.live.scenario.cases if case.urgency is not None and person in case.team]
+        if urgent:
+            raise FieldError(
+                ("surgeon",), f"operates {urgent[0]}, a hazard before: give that one somebody else, or nobody"
+            )
+        return person
 
     def resource(self, told: str, field: str, *kinds: ResourceKind) -> str:
         """A resource of the site's settings, of some kinds."""
@@ -114,12 +126,12 @@ class Names:
         if not any(one.kind is kind for one in self.live.scenario.resources):
             raise FieldError((field,), f"the settings (site.resources) tell no {kind}: nothing would change")
 
-    def pacu(self) -> str:
-        """The recovery room."""
-        told = [one.name for one in self.live.scenario.resources if one.kind is ResourceKind.PACU]
+    def pacus(self) -> tuple[str, ...]:
+        """The recovery room, or the several that there are."""
+        told = tuple(one.name for one in self.live.scenario.resources if one.kind is ResourceKind.PACU)
         if not told and self.live.scenario.pacu_places is None:
             raise FieldError(("places",), "nothing tells how many places the PACU has: set site.pacu_places")
-        return told[0] if told else "PACU"
+        return told or ("PACU",)
 
     def instant(self, told: str, field: str) -> datetime:
         """Of the scenario's day where only the time is told."""

@@ -35,11 +35,11 @@ RESOURCES = {
     "sets": {"kind": "instruments", "places": 2, "needed_by": [{"rooms": ["Salle 1"]}]},
     "ward": {"kind": "bed", "places": 7},
     "porters": {"kind": "porter", "places": 1},
+    "near": {"kind": "pacu", "places": 2},
+    "far": {"kind": "pacu", "places": 1},
 }
 LIVE = start_of(
-    ScenarioFile.model_validate(
-        {"start": START, "site": {"pacu_places": 3, "resources": RESOURCES}, "options": {"replications": 10}}
-    ),
+    ScenarioFile.model_validate({"start": START, "site": {"resources": RESOURCES}, "options": {"replications": 10}}),
     ORDINARY,
     Settings(),
 )
@@ -185,6 +185,7 @@ PLAUSIBLE: dict[str, st.SearchStrategy[Any]] = {
     "places": st.integers(1, 8),
     "staff": st.sampled_from(["anesthetists", "porters"]),
     "unit": st.just("ward"),
+    "pacu": st.sampled_from(["near", "far"]),
     "equipment": st.sampled_from(["microscope", "sets"]),
     **dict.fromkeys(("until", "from", "at"), moments),
 }
@@ -213,6 +214,15 @@ def test_plausible_hazards_are_simulated(some: list[dict[str, Any]]) -> None:
         for engine in (reference.run, kernel.run)
     )
     assert by_simpy == by_kernel
+
+
+def test_all_recovery_rooms_lose_places() -> None:
+    def left(**more: Any) -> list[int]:
+        told = scenario_of(Text({"start": START, "hazards": [{"kind": "pacu_closed", "places": 3, **more}]}))
+        closed = {one.name: one for one in asked(LIVE, told.hazards).scenarios[1].resources}
+        return [closed[name].changes[-1][1] if closed[name].changes else -1 for name in ("near", "far")]
+
+    assert (left(), left(pacu="far")) == ([0, 0], [-1, 0])
 
 
 def test_yaml_package_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,10 +70,29 @@ def test_cases_of_an_absent_surgeon_are_called_off() -> None:
         hz.SurgeonAbsent("ana").apply(begun)
 
 
+def test_absent_surgeon_has_no_emergency() -> None:
+    """Nobody is called off who comes because it can't wait: it needs somebody else, whichever is told first."""
+    urgent, absent = hz.Emergency("e", at(9), 1, LAW, LAW, ("B",), team=("ana",)), hz.SurgeonAbsent("ana")
+    orders: tuple[tuple[Hazard, ...], ...] = ((urgent, absent), (absent, urgent))
+    for order in orders:
+        with pytest.raises(SettingsError, match="absent"):
+            with_hazards(two(), order)
+    other = dataclasses.replace(urgent, team=("bob",))
+    assert [one.key for one in with_hazards(two(), [absent, other]).cases] == ["b", "c", "e"]
+
+
 def test_late_start_counts_from_who_waits() -> None:
     running = case("a", planned=5, patient_in_room=5.5)
     scenario = dataclasses.replace(two(), cases=(running, *two().cases[1:]))
     assert hours(hz.LateStart("A", 60).apply(scenario), "b", ENTRY) == pytest.approx(10.5)
+
+
+def test_who_is_not_fasted_comes_as_planned() -> None:
+    late, came = hz.NotFasted("c", at(11)).apply(two()), Milestone.PATIENT_IN_FACILITY
+    assert hours(late, "c", came) == hours(two(), "c", came) < 8
+    assert hours(hz.NotFasted("c", at(9)).apply(late), "c", ENTRY) == 11, "the later of two holds"
+    kernel.warm()
+    assert summarise(late, kernel.run) == summarise(late, reference.run)
 
 
 def test_slow_sterilization_moves_its_median() -> None:
@@ -108,6 +127,17 @@ def test_emergency_goes_before_the_list() -> None:
 def test_pacu_place_closed_blocks_a_room() -> None:
     scenario = hz.PlacesClosed("PACU", 1, at(6), at(9.75)).apply(two(pacu=1))
     assert hours(scenario, "c", OUT) >= 9.75
+
+
+def test_places_of_two_pacus_are_closed_in_turn() -> None:
+    """Three of two and two places: none of the first, one of the second, and as they were after it."""
+    pacus = tuple(ResourceInput(name, ResourceKind.PACU, 2) for name in ("first", "second"))
+    scenario = dataclasses.replace(two(), resources=pacus)
+    closed = hz.PlacesClosed("first", 3, at(7), at(9), ("second",)).apply(scenario).resources
+    assert [(one.name, one.changes) for one in closed] == [
+        ("first", ((at(7), 0), (at(9), 2))),
+        ("second", ((at(7), 1), (at(9), 2))),
+    ]
 
 
 def test_bed_blocked_holds_the_pacu() -> None:

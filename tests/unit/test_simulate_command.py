@@ -140,6 +140,10 @@ def test_table_for_a_person(tmp_path: Path) -> None:
         ("start:\n  bundle: b.json\n  at: soon", "line 3: start.at: give an instant with its offset"),
         ("start: {journal: live}\noptions: {replications: 1000000000}", "line 2: options.replications"),
         ("start: {journal: live}\nsite: {resources: {a: {kind: nurses}}}", "line 2: site.resources.a: give places"),
+        (
+            "start: {journal: live}\nsite: {resources: {PACU: {kind: nurses, places: 3}}}",
+            "line 2: site.resources: PACU is",
+        ),
         ("start: {journal: live}\nsite: {rooms: 3}", "line 2: site.rooms"),
         ("start: {journal: live}\nhazards: [{kind: room_down}]", "line 2: hazards.0.room: Field required"),
         ("start: {journal: live}\nhazards: [{kind: rain}]", "hazards.0: is no kind of hazard"),

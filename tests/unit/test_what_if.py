@@ -72,6 +72,17 @@ async def test_nonsense_is_refused(body: str) -> None:
     assert response.status_code == 422, response.text
 
 
+@pytest.mark.parametrize("absent_first", [True, False])
+async def test_emergency_of_an_absent_surgeon(*, absent_first: bool) -> None:
+    absent = {"kind": "surgeon_absent", "surgeon": "s1"}
+    urgent = {"kind": "emergency", "at": "12:00", "urgency": 1, "surgeon": "Practitioner/s1"}
+    response = await asked({"hazards": [absent, urgent] if absent_first else [urgent, absent]})
+    assert response.status_code == 422
+    (told,) = response.json()["errors"].items()
+    assert told[0].endswith("hazards.1.surgeon")
+    assert "somebody else, or nobody" in told[1]
+
+
 async def test_long_question_is_refused() -> None:
     response = await asked({"hazards": [LONGER] * 2000})
     assert response.status_code == 413

@@ -6,7 +6,7 @@ requests stands in `api/scenarios/hazards.py`.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -67,16 +67,21 @@ class SurgeonLate:
 
 @dataclass(frozen=True, slots=True)
 class SurgeonAbsent:
-    """A person of a team does not come any more: their cases that have not begun are called off."""
+    """A person of a team does not come any more: their cases that have not begun are called off, but emergencies, which
+    need somebody else."""
 
     person: str
 
     def apply(self, scenario: Scenario) -> Scenario:
         begun = Milestone.PATIENT_IN_ROOM
-        kept = tuple(case for case in scenario.cases if self.person not in case.team or case.passed(begun))
+        kept = tuple(
+            case
+            for case in scenario.cases
+            if self.person not in case.team or case.passed(begun) or case.urgency is not None
+        )
         if len(kept) == len(scenario.cases):
-            raise SettingsError("surgeon_absent.person: nobody of that name has a case that is still to begin")
-        return replace(scenario, cases=kept)
+            raise SettingsError("surgeon_absent.person: nobody of that name has a booked case that is still to begin")
+        return replace(scenario, cases=kept, absent=(*scenario.absent, self.person))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +127,7 @@ class NotFasted:
 
     def apply(self, scenario: Scenario) -> Scenario:
         case = _case(scenario, self.case, "not_fasted")
-        booked = self.until if case.planned_in is None else max(case.planned_in, self.until)
-        early = _minutes(scenario.options.early_start_min)
-        return _with_case(scenario, replace(case, planned_in=booked + early))
+        return _with_case(scenario, replace(case, not_before=max(case.not_before or self.until, self.until)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,14 +198,20 @@ class PlacesClosed:
     places: int
     start: datetime
     end: datetime | None = None
+    others: tuple[str, ...] = ()
+    """Resources of which places are closed where those before have too few."""
 
     def apply(self, scenario: Scenario) -> Scenario:
         told = {one.name: one for one in scenario.resources}
         if self.resource == "PACU" and scenario.pacu_places is not None:
             told.setdefault("PACU", ResourceInput("PACU", ResourceKind.PACU, scenario.pacu_places))
-        if self.resource not in told:
+        names = (self.resource, *self.others)
+        if not all(name in told for name in names):
             raise SettingsError("places_closed.resource: the scenario has none of that name")
-        return _with_resource(scenario, _fewer(told[self.resource], self.places, self.start, self.end))
+        for number, name in enumerate(names):
+            before = [told[other] for other in names[:number]]
+            scenario = _with_resource(scenario, _fewer(told[name], self.places, self.start, self.end, before=before))
+        return scenario
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,8 +276,9 @@ def _with_case(scenario: Scenario, changed: CaseInput) -> Scenario:
 
 
 def _with_resource(scenario: Scenario, changed: ResourceInput) -> Scenario:
-    others = tuple(one for one in scenario.resources if one.name != changed.name)
-    return replace(scenario, resources=(*others, changed))
+    """At its place in their order, since cases prefer the first."""
+    told = {one.name: one for one in scenario.resources} | {changed.name: changed}
+    return replace(scenario, resources=tuple(told.values()))
 
 
 def _closed(scenario: Scenario, name: str, kind: ResourceKind, start: datetime, end: datetime | None) -> Scenario:
@@ -277,13 +287,23 @@ def _closed(scenario: Scenario, name: str, kind: ResourceKind, start: datetime, 
     return _with_resource(scenario, _fewer(told, told.places, start, end))
 
 
-def _fewer(resource: ResourceInput, places: int, start: datetime, end: datetime | None) -> ResourceInput:
-    """The resource with some places less from start to end, whatever its shifts are."""
-    instants = {start, *(instant for instant, _ in resource.changes)} | ({end} if end is not None else set())
+def _fewer(
+    resource: ResourceInput, places: int, start: datetime, end: datetime | None, *, before: Sequence[ResourceInput] = ()
+) -> ResourceInput:
+    """The resource with some places less from start to end, whatever its shifts; those `before` lose theirs first."""
+    instants = {start, *(instant for one in (resource, *before) for instant, _ in one.changes)} | (
+        {end} if end else set()
+    )
 
     def at(instant: datetime) -> int:
-        number = next((n for i, n in sorted(resource.changes, reverse=True) if i <= instant), resource.places)
-        return max(number - places, 0) if start <= instant and (end is None or instant < end) else number
+        if not (start <= instant and (end is None or instant < end)):
+            return _places(resource, instant)
+        left = max(places - sum(_places(one, instant) for one in before), 0)
+        return max(_places(resource, instant) - left, 0)
 
     changes = tuple((instant, at(instant)) for instant in sorted(instants))
     return replace(resource, changes=changes, shifts=resource.roster.changes)
+
+
+def _places(resource: ResourceInput, instant: datetime) -> int:
+    return next((number for at, number in sorted(resource.changes, reverse=True) if at <= instant), resource.places)

@@ -92,10 +92,10 @@ def draw_path(scenario: Scenario, case: CaseInput, *, first: bool) -> CasePath:
         team=tuple(sorted(set(case.team))),
         first=first,
         arrival=arrival,
-        callable_from=np.maximum(arrival, draws.booked_less(scenario.options.call_before_min)),
+        callable_from=np.maximum(arrival, draws.allowed_less(scenario.options.call_before_min)),
         to_holding=draws.stage(Stage.TRANSPORT, Milestone.PATIENT_IN_HOLDING, Milestone.PATIENT_SENT_FOR),
         holding=draws.holding(),
-        earliest=draws.earliest(first=first),
+        earliest=np.maximum(draws.earliest(first=first), draws.at_least(case.not_before)),
         in_room=in_room,
         emergence=emergence,
         turnover=np.maximum(turnover - gone, 0),
@@ -174,10 +174,16 @@ class _Draws:
 
     def booked_less(self, before_min: float) -> Seconds:
         """The booked entry less some minutes, not before now."""
-        if self.case.planned_in is None:
-            return self.none()
-        instant = self.scenario.seconds(self.case.planned_in) - round(60 * before_min)
-        return np.full(self.scenario.options.replications, max(instant, 0), dtype=np.int64)
+        return self.at_least(self.case.planned_in, before_min)
+
+    def allowed_less(self, before_min: float) -> Seconds:
+        """The booked entry, or the first one allowed where that is later, less some minutes, not before now."""
+        return np.maximum(self.booked_less(before_min), self.at_least(self.case.not_before, before_min))
+
+    def at_least(self, instant: datetime | None, before_min: float = 0.0) -> Seconds:
+        """An instant less some minutes, not before now."""
+        seconds = 0 if instant is None else self.scenario.seconds(instant) - round(60 * before_min)
+        return np.full(self.scenario.options.replications, max(seconds, 0), dtype=np.int64)
 
     def key(self, stage: Stage) -> Key:
         """Of the random numbers of a stage."""

@@ -46,6 +46,8 @@ class CaseInput:
     """Class of an emergency, 1 the most urgent; it goes before all that is booked."""
     no_show: float = 0.0
     """Probability that the patient does not come; the rest of the list is then free to go on."""
+    not_before: datetime | None = None
+    """The patient comes as planned, and may not enter the room before: not fasted, or instruments that come late."""
     shifts: tuple[tuple[Stage, float], ...] = ()
     """Stages that take this patient longer or shorter than the law has it: by so much on ln minutes."""
 
@@ -92,6 +94,8 @@ class Scenario:
     """Mean minutes from a milestone to its record; none told: recorded at once."""
     resources: tuple[ResourceInput, ...] = ()
     """Beyond rooms, teams and `pacu_places`."""
+    absent: tuple[str, ...] = ()
+    """Persons who do not come any more: whose case has not begun must be somebody else's."""
     first_replication: int = 0
     """The number of its first replication: parts of a large run draw what the whole would."""
 
@@ -114,6 +118,9 @@ class Scenario:
             raise SettingsError("a case needs a resource that is none of the scenario's: see needs and resources")
         if any(case.room is not None and case.room_choice for case in self.cases):
             raise SettingsError("a case has a room or a room_choice, not both")
+        waiting = (case for case in self.cases if not case.passed(Milestone.PATIENT_IN_ROOM))
+        if any(person in self.absent for case in waiting for person in case.team):
+            raise SettingsError("a case that has not begun needs a person who is absent: give it another team")
         if not all(0 <= case.no_show <= 1 for case in self.cases):
             raise SettingsError("no_show is a probability: from 0 to 1")
 
