@@ -32,7 +32,7 @@ def simulate(
         str | None, typer.Option(metavar="ADDRESS", help="Simulate on a Dask cluster, such as tcp://10.0.0.5:8786.")
     ] = None,
     export: Annotated[
-        Path | None,
+        str | None,
         typer.Option(metavar="PATH", help="Write all futures: FILE.csv, FILE.parquet, or a folder for all tables."),
     ] = None,
     tables: Annotated[FileFormat, typer.Option(help="Format of the tables in a folder.")] = FileFormat.CSV,
@@ -59,7 +59,7 @@ def simulate(
     show(answer)
 
 
-async def _means(workers: int, cluster: str | None, export: Path | None, *, tables: FileFormat) -> "Means":
+async def _means(workers: int, cluster: str | None, export: str | None, *, tables: FileFormat) -> "Means":
     from api.simulating import Means
     from twin.errors import SettingsError
     from twin.simulation.export import Export, Format
@@ -67,7 +67,9 @@ async def _means(workers: int, cluster: str | None, export: Path | None, *, tabl
 
     if not 1 <= workers <= MOST_WORKERS:
         raise SettingsError(f"--workers: give a number from 1 to {MOST_WORKERS}")
-    target = None if export is None else Export(export, Format(tables))
+    if export == "":
+        raise SettingsError("--export: name a file or a folder")
+    target = None if export is None else Export(Path(export), Format(tables))
     return Means(workers, cluster, target, _progress) if sys.stderr.isatty() else Means(workers, cluster, target)
 
 

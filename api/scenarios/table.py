@@ -1,7 +1,7 @@
 """The document of a scenario for a terminal."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime
 
 from rich.console import Console
 from rich.table import Table
@@ -10,6 +10,7 @@ from api.scenarios.answer import Answer, CaseOutcome, Moved, Outcome, Shift, Spr
 from twin.vocabulary import Milestone
 
 _NOTHING = "–"
+_NEVER = "never"
 _MOST_WAITS = 6
 
 
@@ -18,7 +19,7 @@ def show(answer: Answer) -> None:
     out = Console(highlight=False, markup=False, emoji=False)  # a name may hold brackets
     name = f"{answer.name}, " if answer.name else ""
     out.print(
-        f"{name}{_clock(answer.at)} of {answer.day}: {answer.replications} futures, seed {answer.seed}; "
+        f"{name}{_clock(answer.at, answer.day)} of {answer.day}: {answer.replications} futures, seed {answer.seed}; "
         f"probabilities ± {round(100 * answer.probability_half_width)} points"
     )
     if answer.alternatives:
@@ -81,7 +82,7 @@ def _rooms(answer: Answer, shown: Outcome) -> Table:
     for room in shown.rooms:
         late = _NOTHING if room.past_end is None else f"{round(100 * room.past_end)} %"
         minutes = _NOTHING if room.overtime_min is None else f"{room.overtime_min} min"
-        cells = [room.room, _three(room.end), _clock(room.session_end), late, minutes]
+        cells = [room.room, _three(room.end, answer.day), _clock(room.session_end, answer.day), late, minutes]
         change = moved.get(room.id)
         table.add_row(*cells, *([_change(change.end, change.past_end) if change else ""] if moved else []))
     return table
@@ -100,7 +101,7 @@ def _cases(answer: Answer, shown: Outcome) -> Table:
         if leaving is None:
             continue
         change = moved[case.case_id].milestones.get(Milestone.PATIENT_OUT_OF_ROOM) if case.case_id in moved else None
-        cells = [case.room or _NOTHING, case.case, _three(entry), _three(leaving)]
+        cells = [case.room or _NOTHING, case.case, _three(entry, answer.day), _three(leaving, answer.day)]
         table.add_row(*cells, *([_change(change, None)] if moved else []))
     return table
 
@@ -112,8 +113,10 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _three(spread: Spread | None) -> str:
-    return "" if spread is None else " ".join(_clock(at) for at in (spread.p10, spread.p50, spread.p90))
+def _three(spread: Spread | None, day: str) -> str:
+    if spread is None:
+        return ""
+    return " ".join(_clock(at, day, missing=_NEVER) for at in (spread.p10, spread.p50, spread.p90))
 
 
 def _change(shift: Shift | None, late: Moved | None) -> str:
@@ -122,5 +125,10 @@ def _change(shift: Shift | None, late: Moved | None) -> str:
     return ", ".join(part for part in (minutes, points) if part)
 
 
-def _clock(instant: str | None) -> str:
-    return datetime.fromisoformat(instant).strftime("%H:%M") if instant else _NOTHING
+def _clock(instant: str | None, day: str, *, missing: str = _NOTHING) -> str:
+    """Such as 23:50, and 00:10+1d on the day after."""
+    if instant is None:
+        return missing
+    at = datetime.fromisoformat(instant)
+    days = (at.date() - date.fromisoformat(day)).days
+    return f"{at:%H:%M}{days:+d}d" if days else f"{at:%H:%M}"

@@ -64,6 +64,27 @@ def test_golden_scenario_twice(name: str) -> None:
     assert json.loads(first.stdout)["name"] == name
 
 
+@pytest.mark.parametrize("name", ["surgeon-late", "emergency-and-pacu"])
+def test_hazards_of_the_ordinary_day(name: str) -> None:
+    file = FOLDER / "ordinary-day" / f"{name}.yaml"
+    answer = told(file)
+    assert answer == told(file)
+    later = [room["end"]["p50"] for room in answer["difference"]["rooms"] if room["end"]]
+    assert max(later) > 0
+    assert min(later) >= 0
+
+
+def test_later_days_and_never_in_the_table(tmp_path: Path) -> None:
+    start = f'start: {{bundle: {json.dumps(str(ORDINARY))}, at: "2026-11-24T10:40:00+01:00"}}'
+    late = "{kind: surgeon_late, surgeon: dr-ort, until: '23:50'}, {kind: no_show, case: dig-3, probability: 1}"
+    file = tmp_path / "late.yaml"
+    file.write_text(f"{start}\nhazards: [{late}]\n")
+    answer = simulate(file)
+    assert answer.exit_code == 0, answer.output
+    assert "+1d" in answer.output
+    assert "never" in answer.output
+
+
 def test_live_journal(journal: Path) -> None:
     file = journal.parent / "live.yaml"
     file.write_text("start: {journal: live}\nhazards: [{kind: longer_case, case: a2, minutes: 60}]\n")
@@ -209,7 +230,10 @@ def test_exported_beside_the_answer(tmp_path: Path) -> None:
     [
         (("--workers", "0"), "--workers: give a number"),
         (("--export", "futures.xlsx"), "give FILE.csv"),
-        (("--cluster", "nowhere"), "cluster:"),
+        (("--export", ""), "--export: name a file"),
+        (("--cluster", "nowhere"), "cluster: give the scheduler's address"),
+        (("--cluster", "foo bar"), "cluster: give the scheduler's address"),
+        (("--cluster", ""), "cluster: give the scheduler's address"),
     ],
 )
 def test_senseless_means(arguments: tuple[str, ...], says: str) -> None:

@@ -36,9 +36,30 @@ def open_engine(address: Address, *, busy_s: float) -> Engine:
         hide_parameters=True,
         connect_args={"check_same_thread": False, "timeout": busy_s},
     )
-    event.listen(engine, "connect", lambda connection, _record: _prepare(connection, busy_s))
+    file = Path(engine.url.database or "")
+
+    def prepare(connection: sqlite3.Connection, record: Any) -> None:
+        _prepare(connection, busy_s)
+        record.info["file"] = _identity(file)
+
+    event.listen(engine, "connect", prepare)
     event.listen(engine, "begin", _begin)
+    event.listen(engine, "commit", lambda connection: _check_file(connection, file))
     return engine
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    try:
+        told = file.stat()
+    except OSError:
+        return None
+    return told.st_dev, told.st_ino
+
+
+def _check_file(connection: Connection, file: Path) -> None:
+    """SQLite goes on writing to a file that was deleted, and all of it would be lost."""
+    if writing(connection) and connection.info["file"] != _identity(file):
+        raise JournalError(f"the journal {file.name}: its file was deleted or replaced meanwhile: start again")
 
 
 def _prepare(connection: sqlite3.Connection, busy_s: float) -> None:

@@ -5,6 +5,7 @@ down to the source of what simulates, or the sweep ends in an error that says so
 """
 
 import hashlib
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ from twin.simulation.summary import Tally, tally_part
 from twin.simulation.sweep import Job
 
 CONNECT_S = 5.0
+_ADDRESS = re.compile(r"(?:[a-z]+://)?[\w.\-\[\]:]+:\d{1,5}", re.ASCII)
+_HOW = "cluster: give the scheduler's address, such as tcp://10.0.0.5:8786"
 _SOURCES = ("durations/*.py", "simulation/*.py", "*.py")
 _PACKAGES = ("python", "distributed", "msgpack", "cloudpickle", "numpy")
 _RETRIES = 3
@@ -74,6 +77,8 @@ def cluster(address: str, *, connect_s: float = CONNECT_S) -> Iterator[Cluster]:
 
 
 def _client(address: str, connect_s: float) -> Any:
+    if not _ADDRESS.fullmatch(address):
+        raise SettingsError(_HOW)
     try:
         import distributed
     except ImportError:
@@ -88,7 +93,7 @@ def _client(address: str, connect_s: float) -> Any:
             f"cluster: no scheduler answers at {address} within {connect_s:g} s: start one, or give its address"
         ) from None
     except ValueError:
-        raise SettingsError("cluster: give the scheduler's address, such as tcp://10.0.0.5:8786") from None
+        raise SettingsError(_HOW) from None
 
 
 def _check(client: Any, connect_s: float) -> None:
