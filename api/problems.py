@@ -10,6 +10,8 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from api.scenarios.model import path_of, reason_of
+
 MEDIA_TYPE = "application/problem+json"
 
 
@@ -21,7 +23,7 @@ class Problem(BaseModel):
     status: int
     detail: str
     errors: dict[str, str] = {}
-    """By the part of the request (`query.day`): what is wrong with it."""
+    """By the part of the request (`query.day`, of a body the field): what is wrong with it."""
 
 
 OPENAPI_RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -63,12 +65,20 @@ async def _http(_request: Request, error: Exception) -> Response:
 
 
 async def _invalid(_request: Request, error: Exception) -> Response:
-    # Only where and why: `input` and `ctx` would repeat what was sent.
-    found = cast(RequestValidationError, error).errors()
-    errors = {
-        ".".join(str(part) for part in one["loc"]): str(one["msg"]).removeprefix("Value error, ") for one in found
-    }
-    return problem(422, "Correct what `errors` names.", errors=errors)
+    refused = cast(RequestValidationError, error)
+    return problem(
+        422, "Correct what `errors` names.", errors=dict(_told(one, refused.body) for one in refused.errors())
+    )
+
+
+def _told(wrong: Any, body: object) -> tuple[str, str]:
+    """Where and why, of a body in the words of scenario files. Nothing else: the rest would repeat what was sent."""
+    part, *inside = wrong["loc"]
+    if part != "body":
+        return ".".join(map(str, wrong["loc"])), reason_of(wrong)
+    if wrong["type"] == "json_invalid":
+        return part, "is not JSON"
+    return ".".join(map(str, path_of(tuple(inside), body))) or part, reason_of(wrong)
 
 
 async def _failed(_request: Request, _error: Exception) -> Response:

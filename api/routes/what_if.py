@@ -48,7 +48,7 @@ async def what_if(asked: Annotated[WhatIf, Body(openapi_examples=_EXAMPLES)], pr
         answer = await program.what_if(asked)
     except FieldError as error:
         wrong = {"loc": ("body", *error.path), "msg": error.reason, "type": "value_error"}
-        raise RequestValidationError([wrong]) from None
+        raise RequestValidationError([wrong], body=asked.model_dump(mode="json")) from None
     except SettingsError as error:
         raise HTTPException(422, str(error)) from None
     except BusyError:

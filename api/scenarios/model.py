@@ -85,7 +85,7 @@ def scenario_of(text: Text) -> ScenarioFile:
         return ScenarioFile.model_validate(text.values)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        path = _path(first["loc"], text.values)
+        path = path_of(first["loc"], text.values)
         raise FieldError(path, reason_of(first)) from None
 
 
@@ -102,8 +102,8 @@ def reason_of(error: Any) -> str:
     return str(error["msg"]).removeprefix("Value error, ")
 
 
-def _path(loc: tuple[int | str, ...], values: Any) -> FieldPath:
-    """The path as the file has it: pydantic puts the kind of a hazard in between."""
+def path_of(loc: tuple[int | str, ...], values: Any) -> FieldPath:
+    """The path as the file or body has it: pydantic puts the kind of a hazard in between."""
     path: list[int | str] = []
     for part in loc:
         inside = (isinstance(values, dict) and part in values) or (

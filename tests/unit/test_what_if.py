@@ -44,14 +44,15 @@ async def test_same_question_same_bytes() -> None:
 @pytest.mark.parametrize(
     ("hazard", "field"),
     [
-        ({"kind": "room_down", "room": "Salle 9"}, "body.hazards.0.room"),
-        ({"kind": "longer_case", "case": "Appointment/a9", "minutes": 5}, "body.hazards.0.case"),
-        ({"kind": "longer_case", "case": "Appointment/a2", "factor": 99}, "body.hazards.0.longer_case.factor"),
-        ({"kind": "meteor"}, "body.hazards.0"),
-        ({"kind": "no_show", "case": "Appointment/a2"}, "body.hazards.0.case"),
-        ({"kind": "staff_missing", "staff": "nurses"}, "body.hazards.0.staff"),
-        ({"kind": "emergency", "at": "25:00", "urgency": 1}, "body.hazards.0.emergency.at"),
-        ({"kind": "emergency", "at": "12:00", "urgency": 1, "surgeon": "zebra99"}, "body.hazards.0.surgeon"),
+        ({"kind": "room_down", "room": "Salle 9"}, "hazards.0.room"),
+        ({"kind": "longer_case", "case": "Appointment/a9", "minutes": 5}, "hazards.0.case"),
+        ({"kind": "longer_case", "case": "Appointment/a2", "factor": 99}, "hazards.0.factor"),
+        ({"kind": "zebra99"}, "hazards.0"),
+        ({"kind": "slow_turnover", "factor": 2, "zebra": 1}, "hazards.0.zebra"),
+        ({"kind": "no_show", "case": "Appointment/a2"}, "hazards.0.case"),
+        ({"kind": "staff_missing", "staff": "nurses"}, "hazards.0.staff"),
+        ({"kind": "emergency", "at": "25:00", "urgency": 1}, "hazards.0.at"),
+        ({"kind": "emergency", "at": "12:00", "urgency": 1, "surgeon": "zebra99"}, "hazards.0.surgeon"),
     ],
 )
 async def test_bad_hazard_names_its_field(hazard: dict[str, Any], field: str) -> None:
