@@ -305,17 +305,11 @@ def over_since(assertion: Assertion, *, deleted: bool = False) -> datetime | Non
         return None
     if isinstance(assertion, EncounterFact | ProcedureFact) and not deleted and assertion.status not in _OVER:
         return None
-    last = _later(assertion.start, assertion.end)
+    times = [assertion.start, assertion.end]
     if isinstance(assertion, EncounterFact):
         for stay in assertion.stays:
-            last = _later(_later(last, stay.start), stay.end)
-    return last
-
-
-def _later(one: datetime | None, other: datetime | None) -> datetime | None:
-    if one is None or other is None:
-        return other if one is None else one
-    return max(one, other)
+            times += (stay.start, stay.end)
+    return max([at for at in times if at is not None], default=None)
 
 
 class Quarantined(msgspec.Struct, frozen=True, gc=False):
