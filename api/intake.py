@@ -61,7 +61,7 @@ class Intake:
         """Why the last reconcile took nothing as deleted."""
         self.quarantined: set[tuple[str, str, str]] = set()
         self._parts = parts
-        self._clock = clock
+        self.clock = clock
         self._server = parts.settings.fhir.base_url
         self._extra = parts.settings.sync.extra()
         self._cursor: dict[str, datetime] = {}
@@ -78,16 +78,16 @@ class Intake:
     @property
     def horizon(self) -> Horizon:
         """The days of the live twin, around today on the site's clock."""
-        return self._parts.settings.horizon(self._clock.now())
+        return self._parts.settings.horizon(self.clock.now())
 
     @property
     def _days(self) -> tuple[date, int, int]:
         told = self._parts.settings.sync
-        return site_date(self._clock.now(), self._parts.site.timezone), told.past_days, told.ahead_days
+        return site_date(self.clock.now(), self._parts.site.timezone), told.past_days, told.ahead_days
 
     async def suite(self) -> SuiteTwin:
         """The twins as they stand now."""
-        ledger, site, clock = self.ledger, self._parts.site, self._clock
+        ledger, site, clock = self.ledger, self._parts.site, self.clock
         return await asyncio.to_thread(suite_twin, ledger, site, clock=clock, horizon=self.horizon, server=self._server)
 
     async def rebuild(self) -> None:

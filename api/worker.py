@@ -69,7 +69,6 @@ class Worker:
         """`lease`: of the journal, where it is to be held by whoever writes."""
         self.parts = parts
         self._lease = lease
-        self.clock = clock
         self.server = parts.settings.fhir.base_url
         self.snapshot: Snapshot | None = None
         self.latencies_s: deque[float] = deque(maxlen=10_000)
@@ -92,6 +91,15 @@ class Worker:
         self._learner = Learner(parts.memory(), clock)
 
     # --- reading ------------------------------------------------------------------------------------------------------
+
+    @property
+    def clock(self) -> Clock:
+        """Site time, for reading and predicting alike."""
+        return self._intake.clock
+
+    @clock.setter
+    def clock(self, clock: Clock) -> None:
+        self._intake.clock = clock
 
     @property
     def ledger(self) -> Ledger:

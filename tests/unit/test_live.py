@@ -154,3 +154,14 @@ async def test_wake_up_is_not_lost_with_its_reading(server: Stranger) -> None:
         before = readings(server)
         server.start()
         await eventually(lambda: readings(server) > before)
+
+
+async def test_a_frozen_clock_stands_still_for_the_twin(server: Stranger) -> None:
+    async with living(server.url) as program:
+        assert await program.newer(0, 60) is not None
+        await program.stand_still()
+        now = program.worker.clock.now()
+        program.worker.clock = program.worker.clock.frozen_at(now)
+        await program.settle(30)
+        assert program.snapshot is not None
+        assert program.snapshot.suite.now == now
