@@ -162,6 +162,6 @@ async def test_a_frozen_clock_stands_still_for_the_twin(server: Stranger) -> Non
         await program.stand_still()
         now = program.worker.clock.now()
         program.worker.clock = program.worker.clock.frozen_at(now)
-        await program.settle(30)
+        await program.worker.predict()
         assert program.snapshot is not None
         assert program.snapshot.suite.now == now
