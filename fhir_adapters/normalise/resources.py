@@ -181,8 +181,7 @@ def _stays(reader: Reader, read: structs.Encounter, *, status: str, span: Span) 
         elif len(entries) == 1 and read.part_of is not None and status == "finished" and end is None:
             reader.found("stay-without-end")
             end, own = span[1], frozenset({"end"})
-        told = entry.status if entry.status in _STAY_STATUSES else _stay_status(reader, entry.status)
-        stays.append(Stay(where, told, start, end, own))
+        stays.append(Stay(where, _stay_status(reader, entry.status), start, end, own))
     return tuple(stays)
 
 
